@@ -1,0 +1,105 @@
+"""In which bytes is each kind of value written, and how is it read back?
+
+The type decides the format: a frame becomes Parquet, a model canonical JSON, a text UTF-8. Same value, same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import rfc8785
+from pydantic import BaseModel, ValidationError
+
+from tars_ops.core.errors import ContractError
+from tars_ops.core.telemetry import Quality, Telemetry
+
+Files = Mapping[str, bytes]
+M = TypeVar("M", bound=BaseModel)
+
+_TIME = pa.timestamp("ms", tz="UTC")
+_KEY = pa.dictionary(pa.int32(), pa.string())
+_SAMPLES = pa.schema([("kpi", _KEY), ("service", _KEY), ("at", _TIME), ("value", pa.float32())])
+_COUNTS = pa.schema([("counter", _KEY), ("service", _KEY), ("le", _KEY), ("slot", _TIME), ("count", pa.int64())])
+_ENCODINGS = {
+    "at": "DELTA_BINARY_PACKED",
+    "slot": "DELTA_BINARY_PACKED",
+    "value": "BYTE_STREAM_SPLIT",
+    "count": "PLAIN",
+}
+TELEMETRY_FILES = ("samples.parquet", "counts.parquet", "prior.parquet", "quality.json")
+
+
+def canonical_json(model: BaseModel) -> bytes:
+    """Write a model as canonical JSON (RFC 8785): one value, one text."""
+    return rfc8785.dumps(model.model_dump(mode="json"))
+
+
+def parse_json(model: type[M], data: bytes, *, name: str) -> M:
+    """Read a model back.
+
+    Raises
+    ------
+    ContractError
+        If the bytes are not JSON, or not of this model; a file of an older release says which key it lacks.
+    """
+    try:
+        return model.model_validate(json.loads(data))
+    except (ValidationError, ValueError) as error:
+        raise ContractError(f"{name} is not a {model.__name__} of this version of tars_ops: {error}") from error
+
+
+def encode_telemetry(telemetry: Telemetry) -> dict[str, bytes]:
+    """Write telemetry as its four files."""
+    return {
+        "samples.parquet": _parquet(telemetry.samples, _SAMPLES),
+        "counts.parquet": _parquet(telemetry.counts, _COUNTS),
+        "prior.parquet": _parquet(telemetry.prior, _COUNTS),
+        "quality.json": canonical_json(telemetry.quality),
+    }
+
+
+def decode_telemetry(files: Files) -> Telemetry:
+    """Read telemetry back from its four files."""
+    return Telemetry(
+        samples=_frame(files["samples.parquet"], _SAMPLES, "samples.parquet"),
+        counts=_frame(files["counts.parquet"], _COUNTS, "counts.parquet"),
+        prior=_frame(files["prior.parquet"], _COUNTS, "prior.parquet"),
+        quality=parse_json(Quality, files["quality.json"], name="quality.json"),
+    )
+
+
+def _parquet(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
+    keys = [name for name in schema.names if schema.field(name).type == _KEY]
+    out = io.BytesIO()
+    pq.write_table(
+        table,
+        out,
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=keys,  # pyright: ignore[reportArgumentType] - pyarrow takes names, its stub says bool
+        column_encoding={name: code for name, code in _ENCODINGS.items() if name in schema.names},
+        write_page_checksum=True,
+        store_schema=False,
+    )
+    return out.getvalue()
+
+
+def _frame(data: bytes, schema: pa.Schema, name: str) -> pd.DataFrame:
+    try:
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    except pa.ArrowException as error:
+        raise ContractError(f"{name} is not a Parquet file: {error}") from error
+    if table.schema.names != schema.names:
+        raise ContractError(f"{name} has the columns {table.schema.names}, not {schema.names}")
+    frame = table.cast(schema).to_pandas()
+    for column, kind in zip(schema.names, schema.types, strict=True):
+        if kind == _KEY:
+            frame[column] = frame[column].cat.set_categories(sorted(frame[column].cat.categories))
+    return frame

@@ -1,0 +1,1 @@
+"""Telemetry from a server that speaks the query API of Prometheus."""

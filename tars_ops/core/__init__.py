@@ -1,0 +1,1 @@
+"""Pure decisions: no disk, no clock, no network, no orchestration."""

@@ -1,0 +1,435 @@
+"""What does a product promise, how is it measured, and how far may it move?
+
+A policy is the YAML file of one product, parsed into frozen models that refuse unknown keys. Every number behind a
+verdict has a name here, so that a report can print it. Files hold base units and ratios, never percent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from string import Template
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from tars_ops.core.model import Frozen, Ratio, Share
+from tars_ops.core.units import Unit
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+"""Of a KPI: lower case, digits, underscores."""
+
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")]
+
+_MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*(?:=|!=|=~|!~)"(?:[^"\\\n]|\\.)*"'
+_MATCHERS = re.compile(rf"^(?:{_MATCHER})(?:,{_MATCHER})*\Z")
+_SELECTOR = re.compile(rf"^(?P<metric>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{(?P<where>{_MATCHER}(?:,{_MATCHER})*)?\}})?\Z")
+PLACEHOLDERS = frozenset({"selector", "service", "window", "recent"})
+
+
+def _is_selector(text: str) -> str:
+    if not _SELECTOR.match(text):
+        msg = f'{text!r} is not a series selector such as `http_requests_total{{status=~"5.."}}`'
+        raise ValueError(msg)
+    return text
+
+
+def _is_matchers(text: str) -> str:
+    if not _MATCHERS.match(text):
+        msg = f'{text!r} is not a list of label matchers such as `product="tars"`'
+        raise ValueError(msg)
+    return text
+
+
+def _is_promql(text: str) -> str:
+    template = Template(text)
+    if not template.is_valid():
+        msg = f"{text!r} holds a `$` that names no placeholder; `$$` writes a dollar sign"
+        raise ValueError(msg)
+    names = set(template.get_identifiers())
+    if strange := sorted(names - PLACEHOLDERS):
+        msg = f"unknown placeholder ${strange[0]}; known are {', '.join(f'${name}' for name in sorted(PLACEHOLDERS))}"
+        raise ValueError(msg)
+    if missing := sorted({"selector", "service"} - names):
+        msg = f"${missing[0]} is missing: a query selects one release and groups by service"
+        raise ValueError(msg)
+    return text
+
+
+Selector = Annotated[str, AfterValidator(_is_selector)]
+"""``metric`` or ``metric{label="value"}``; the policy's own matchers are added to it."""
+
+Matchers = Annotated[str, AfterValidator(_is_matchers)]
+"""``label="value",other=~"pattern"``."""
+
+PromQL = Annotated[str, AfterValidator(_is_promql)]
+"""A query with ``$selector``, ``$service`` and, if it needs them, ``$window`` (the range of rates) and
+``$recent`` (one step and one scrape: a range that holds the newest sample)."""
+
+
+class Worse(StrEnum):
+    """The direction of change that hurts."""
+
+    UP = "up"
+    DOWN = "down"
+    EITHER = "either"
+
+
+class RegressionLimits(Frozen):
+    """How large a lasting harm must be for each severity: relative, or budgets burnt per day for ratios with an SLO."""
+
+    medium: PositiveFloat
+    high: PositiveFloat
+    critical: PositiveFloat
+
+    @model_validator(mode="after")
+    def _are_ordered(self) -> Self:
+        if not self.medium < self.high < self.critical:
+            msg = f"medium ({self.medium}) < high ({self.high}) < critical ({self.critical}) does not hold"
+            raise ValueError(msg)
+        return self
+
+
+LATENCY_LIMITS = RegressionLimits(medium=0.15, high=0.30, critical=0.50)
+GAUGE_LIMITS = RegressionLimits(medium=0.20, high=0.30, critical=0.50)
+COST_LIMITS = RegressionLimits(medium=0.10, high=0.20, critical=0.30)
+BUDGET_LIMITS = RegressionLimits(medium=1.0, high=2.0, critical=10.0)
+
+
+class _Kpi(Frozen):
+    """What every indicator has: a title, a direction and how far it may drift."""
+
+    title: Annotated[str, Field(min_length=1, max_length=80)]
+    drift_warn: PositiveFloat = 0.10
+    """Harmful change from the baseline that asks for attention; relative, or budgets for a ratio with an SLO."""
+    drift_fail: PositiveFloat = 0.30
+    """Harmful change from the baseline that is a failure; same unit as ``drift_warn``."""
+    tolerance: PositiveFloat = 0.05
+    """Change that nobody needs to know of, however certain; same unit as ``drift_warn``."""
+    causes: tuple[Annotated[str, Field(min_length=1, max_length=120)], ...] = ()
+    """Usual causes of a drift, most likely first."""
+
+    @model_validator(mode="after")
+    def _limits_are_ordered(self) -> Self:
+        if not self.tolerance <= self.drift_warn < self.drift_fail:
+            msg = (
+                f"tolerance ({self.tolerance}) <= drift_warn ({self.drift_warn}) < drift_fail ({self.drift_fail}) "
+                "does not hold"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class RatioSlo(Frozen):
+    """A promise on the share of good events."""
+
+    objective: Ratio
+    """Promised share of good events, for example 0.999."""
+
+
+class LatencySlo(Frozen):
+    """A promise on a latency quantile: at least ``quantile`` of the events take at most ``threshold_s``."""
+
+    threshold_s: PositiveFloat
+    """A bound of the histogram's buckets, seconds."""
+
+
+class RatioKpi(_Kpi):
+    """A share of good events out of two counters, weighted by events and exact."""
+
+    kind: Literal["ratio"] = "ratio"
+    unit: Literal[Unit.RATIO] = Unit.RATIO
+    worse: Literal[Worse.DOWN] = Worse.DOWN
+    bad: Selector
+    """Counter of bad events. Absent while ``total`` counts means no bad events."""
+    total: Selector | None = None
+    """Counter of all valid events; give this or ``good``."""
+    good: Selector | None = None
+    """Counter of good events; give this or ``total``."""
+    slo: RatioSlo | None = None
+    min_events: PositiveInt = 50
+    """Fewer valid events in a day leave the KPI unknown."""
+    minimum: Share | None = None
+    """Comfort limit without a budget: below it the KPI is warned about."""
+    drift_warn: PositiveFloat = 0.10
+    drift_fail: PositiveFloat = 0.30
+    tolerance: PositiveFloat = 0.05
+    regression: RegressionLimits | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drift_counts_in_budgets_where_there_is_an_slo(cls, raw: object) -> object:
+        if isinstance(raw, Mapping) and raw.get("slo") is not None:
+            return {"drift_warn": 0.5, "drift_fail": 1.0, "tolerance": 0.1, **raw}
+        return raw
+
+    @model_validator(mode="after")
+    def _has_two_counters(self) -> Self:
+        if (self.total is None) == (self.good is None):
+            msg = "give `bad` with exactly one of `total` and `good`"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def limits(self) -> RegressionLimits:
+        """Severity limits of a regression."""
+        return self.regression or (BUDGET_LIMITS if self.slo else GAUGE_LIMITS)
+
+
+class ComplementKpi(Frozen):
+    """One minus another ratio: reported beside it, neither gated nor scored a second time."""
+
+    kind: Literal["complement"] = "complement"
+    unit: Literal[Unit.RATIO] = Unit.RATIO
+    worse: Literal[Worse.UP] = Worse.UP
+    title: Annotated[str, Field(min_length=1, max_length=80)]
+    of: Name
+
+
+class LatencyKpi(_Kpi):
+    """A quantile of a duration, taken last, from summed histogram buckets."""
+
+    kind: Literal["latency"] = "latency"
+    unit: Literal[Unit.SECONDS] = Unit.SECONDS
+    worse: Literal[Worse.UP] = Worse.UP
+    histogram: Name
+    """A key of the policy's ``histograms``."""
+    quantile: Ratio
+    slo: LatencySlo | None = None
+    maximum: PositiveFloat | None = None
+    """Comfort limit without a budget, seconds."""
+    min_events: PositiveInt = 50
+    regression: RegressionLimits = LATENCY_LIMITS
+
+    @property
+    def limits(self) -> RegressionLimits:
+        """Severity limits of a regression."""
+        return self.regression
+
+
+class UptimeKpi(_Kpi):
+    """The mean of ``up``: a probe of the scrape, a proxy of availability and labelled as such."""
+
+    kind: Literal["uptime"] = "uptime"
+    unit: Literal[Unit.RATIO] = Unit.RATIO
+    worse: Literal[Worse.DOWN] = Worse.DOWN
+    series: Selector = "up"
+    regression: RegressionLimits = GAUGE_LIMITS
+
+    @property
+    def limits(self) -> RegressionLimits:
+        """Severity limits of a regression."""
+        return self.regression
+
+
+class GaugeKpi(_Kpi):
+    """A quantity that a query gives per service, summarised over the day."""
+
+    kind: Literal["gauge"] = "gauge"
+    unit: Unit
+    worse: Worse
+    promql: PromQL
+    series: Selector
+    """The raw series behind the query: coverage is counted on it."""
+    statistic: Literal["mean", "max"] = "mean"
+    across: Literal["sum", "mean", "max"] = "sum"
+    """How services add up to the total that stands beside them."""
+    absent_is_zero: bool = False
+    """The query's series exist only while something is wrong: where ``series`` answers, absence is 0."""
+    maximum: NonNegativeFloat | None = None
+    """Comfort limit: above it the KPI is warned about."""
+    regression: RegressionLimits = GAUGE_LIMITS
+
+    @property
+    def limits(self) -> RegressionLimits:
+        """Severity limits of a regression."""
+        return self.regression
+
+
+class Price(Frozen):
+    """What one unit of a measured resource costs."""
+
+    promql: PromQL
+    usd_per_unit_hour: PositiveFloat
+    note: Annotated[str, Field(max_length=120)] = ""
+
+
+CostPart = Literal["compute", "storage", "network", "other"]
+
+
+class CostKpi(_Kpi):
+    """US dollars per hour: measured resources times the policy's prices, in up to four parts."""
+
+    kind: Literal["cost"] = "cost"
+    unit: Literal[Unit.USD] = Unit.USD
+    worse: Literal[Worse.UP] = Worse.UP
+    prices: Annotated[Mapping[CostPart, Price], Field(min_length=1)]
+    series: Selector
+    """The raw series that coverage is counted on."""
+    regression: RegressionLimits = COST_LIMITS
+
+    @property
+    def limits(self) -> RegressionLimits:
+        """Severity limits of a regression."""
+        return self.regression
+
+
+Kpi = Annotated[
+    RatioKpi | ComplementKpi | LatencyKpi | UptimeKpi | GaugeKpi | CostKpi,
+    Field(discriminator="kind"),
+]
+JudgedKpi = RatioKpi | LatencyKpi | UptimeKpi | GaugeKpi | CostKpi
+
+
+class Measurement(Frozen):
+    """How the product is scraped and how its series are told apart."""
+
+    selector: Matchers
+    """Matchers that every series of the product carries."""
+    service_label: LabelName = "service"
+    version_label: LabelName | None = "version"
+    """Label that holds the version, so that overlapping releases do not mix; null where there is none."""
+    services: tuple[str, ...] = ()
+    """Services that must answer; empty takes those of the GA day."""
+    scrape_interval_s: Annotated[int, Field(ge=1, le=300)] = 60
+    step_s: Annotated[int, Field(ge=1, le=3600)] = 60
+    """Distance of two samples."""
+    slot_s: Annotated[int, Field(ge=1, le=3600)] = 300
+    """Length of a slot of counts: short burn-rate windows are sums of slots."""
+    rate_window_s: Annotated[int, Field(ge=2, le=3600)] = 300
+    """Range of the rates behind the samples; at least two scrapes."""
+    min_coverage: Ratio = 0.90
+    """Arrived over expected scrapes; below it a KPI is unknown."""
+
+    @model_validator(mode="after")
+    def _grids_fit(self) -> Self:
+        rules = (
+            (self.step_s % self.scrape_interval_s == 0, "step_s must be a multiple of scrape_interval_s"),
+            (self.slot_s % self.step_s == 0, "slot_s must be a multiple of step_s"),
+            (self.rate_window_s >= 2 * self.scrape_interval_s, "rate_window_s must hold at least two scrapes"),
+        )
+        for holds, rule in rules:
+            if not holds:
+                raise ValueError(rule)
+        return self
+
+
+class Anomalies(Frozen):
+    """How the anomaly detector is set."""
+
+    method: Literal["tail", "ewma"] = "tail"
+    """``tail`` calibrates every series on its own GA day; ``ewma`` is the plain chart of the predecessor."""
+    alpha: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Weight of the newest sample in the running mean."""
+    z_threshold: PositiveFloat = 3.0
+    """Standard deviations that make an anomaly; only for ``method: ewma``."""
+    p_threshold: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
+    """Tail probability that makes an anomaly; only for ``method: tail``."""
+    merge_s: PositiveInt = 3600
+    """Anomalies of one series closer than this are one event."""
+    resolution: Annotated[float, Field(gt=0, le=0.1)] = 1e-3
+    """Smallest believable deviation, as a share of the baseline's median."""
+
+
+class Health(Frozen):
+    """How the parts of the health score are weighted; they sum to one."""
+
+    availability: Share = 0.40
+    latency: Share = 0.30
+    uptime: Share = 0.15
+    drift: Share = 0.15
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = self.availability + self.latency + self.uptime + self.drift
+        if abs(total - 1) > 1e-9:
+            msg = f"the weights sum to {total:g}, not to 1"
+            raise ValueError(msg)
+        return self
+
+
+class Judgement(Frozen):
+    """The numbers behind the words of a verdict."""
+
+    slo_period_days: Annotated[int, Field(ge=1, le=90)] = 30
+    """Days that an error budget is promised over."""
+    alpha: Annotated[float, Field(gt=0, le=0.05)] = 0.001
+    """Chance of calling a met objective missed, per KPI, service and day."""
+    exhaustion_days: PositiveFloat = 14
+    """A budget that ends sooner asks for a closer watch."""
+    fast_burn: PositiveFloat = 14.4
+    """Burn rate over 1 h and 5 min that pages (SRE workbook)."""
+
+
+class Policy(Frozen):
+    """The promises of one product."""
+
+    version: Literal[1]
+    """Version of this file format."""
+    product: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")]
+    owner: Annotated[str, Field(pattern=r"^(team:[a-z0-9_-]+|[^@\s]+@[^@\s]+)$")]
+    """Who answers for the product: ``team:name`` or an e-mail address."""
+    measurement: Measurement
+    histograms: Mapping[Name, Annotated[tuple[PositiveFloat, ...], Field(min_length=2)]] = {}
+    """Upper bounds of the buckets of each histogram, seconds, without +Inf."""
+    kpis: Annotated[Mapping[Name, Kpi], Field(min_length=1)]
+    judgement: Judgement = Judgement()
+    anomalies: Anomalies = Anomalies()
+    health: Health = Health()
+
+    @model_validator(mode="after")
+    def _references_hold(self) -> Self:
+        for bounds in self.histograms.values():
+            if list(bounds) != sorted(set(bounds)):
+                msg = "histograms: bounds must be strictly increasing"
+                raise ValueError(msg)
+        for name, kpi in self.kpis.items():
+            if isinstance(kpi, LatencyKpi):
+                self._histogram_fits(name, kpi)
+            if isinstance(kpi, ComplementKpi) and not isinstance(self.kpis.get(kpi.of), RatioKpi):
+                msg = f"kpis.{name}.of: {kpi.of!r} is not a KPI of kind ratio"
+                raise ValueError(msg)
+        return self
+
+    def _histogram_fits(self, name: str, kpi: LatencyKpi) -> None:
+        bounds = self.histograms.get(kpi.histogram)
+        if bounds is None:
+            msg = f"kpis.{name}.histogram: {kpi.histogram!r} is not a key of `histograms`"
+            raise ValueError(msg)
+        if kpi.slo and kpi.slo.threshold_s not in bounds:
+            msg = (
+                f"kpis.{name}.slo.threshold_s: {kpi.slo.threshold_s:g} is no bucket bound of {kpi.histogram}; "
+                f"its bounds are {', '.join(f'{b:g}' for b in bounds)}"
+            )
+            raise ValueError(msg)
+
+    @property
+    def judged(self) -> dict[str, JudgedKpi]:
+        """The KPIs that get a verdict, in the order of the file."""
+        return {name: kpi for name, kpi in self.kpis.items() if not isinstance(kpi, ComplementKpi)}
+
+    @property
+    def slos(self) -> dict[str, RatioKpi | LatencyKpi]:
+        """The KPIs with an objective and an error budget."""
+        return {n: k for n, k in self.kpis.items() if isinstance(k, RatioKpi | LatencyKpi) and k.slo}
+
+    def objective(self, kpi: str) -> float | None:
+        """Return the promised share of good events of a KPI; None where nothing is promised."""
+        match self.slos.get(kpi):
+            case RatioKpi(slo=RatioSlo(objective=objective)):
+                return objective
+            case LatencyKpi(quantile=quantile):
+                return quantile
+            case _:
+                return None
+
+    def counter(self, kpi: str) -> str | None:
+        """Return the name under which the counts of a KPI are stored: its own, or its histogram's."""
+        match self.kpis[kpi]:
+            case RatioKpi():
+                return kpi
+            case LatencyKpi(histogram=histogram):
+                return histogram
+            case _:
+                return None

@@ -1,0 +1,1 @@
+"""What people read: view models made of judgements, no rendering."""

@@ -1,0 +1,1 @@
+"""The judgement of a release: baseline, stability, anomalies, health, regression."""
