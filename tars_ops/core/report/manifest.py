@@ -67,8 +67,9 @@ def checked_paths(paths: Iterable[str]) -> tuple[str, ...]:
     ordered = tuple(sorted(map(checked_path, paths)))
     seen: dict[str, str] = {}
     for path in ordered:
-        if (other := seen.setdefault(_folded(path), path)) is not path:
+        if other := seen.get(_folded(path)):
             raise ContractError(f"{other!r} and {path!r} are one file where case does not count; rename one")
+        seen[_folded(path)] = path
     for path in ordered:
         for parent in _parents(_folded(path)):
             if parent in seen:
@@ -151,7 +152,7 @@ class Difference(Frozen):
     detail: str
 
 
-def build_manifest(release: str, as_of: int, *, files: Mapping[str, bytes], roles: Mapping[str, str]) -> Manifest:
+def build_manifest(release: str, as_of: int, files: Mapping[str, bytes], roles: Mapping[str, str]) -> Manifest:
     """List files by path with digest, size and role.
 
     Raises
@@ -161,7 +162,7 @@ def build_manifest(release: str, as_of: int, *, files: Mapping[str, bytes], role
 
     Examples
     --------
-    >>> build_manifest("tars@1.0.1", 7, files={"a.json": b"{}"}, roles={"a.json": "baseline"}).files[0].size_bytes
+    >>> build_manifest("tars@1.0.1", 7, {"a.json": b"{}"}, {"a.json": "baseline"}).files[0].size_bytes
     2
     """
     if not files:
@@ -187,7 +188,7 @@ def differences(manifest: Manifest, found: Mapping[str, tuple[str, int]]) -> tup
 
     Examples
     --------
-    >>> manifest = build_manifest("tars@1.0.1", 7, files={"a.json": b"{}"}, roles={"a.json": "baseline"})
+    >>> manifest = build_manifest("tars@1.0.1", 7, {"a.json": b"{}"}, {"a.json": "baseline"})
     >>> [(d.kind.value, d.path) for d in differences(manifest, {})]
     [('missing', 'a.json')]
     """

@@ -19,6 +19,7 @@ from tars_ops.core.telemetry import FloatArray
 
 MIN_BLOCKS = 6
 """Fewer pairs of blocks say nothing about a day."""
+MIN_EFFECTIVE = 3.0
 MAX_CORRELATION = 0.98
 
 
@@ -53,8 +54,8 @@ def paired_shift(before: FloatArray, after: FloatArray, *, alpha: float) -> Shif
 
     Notes
     -----
-    Student's t on the differences of logarithms with the sample size corrected for first-order autocorrelation,
-    ``n (1 - rho) / (1 + rho)``; rho is bias-corrected after Kendall (1954), 0..0.98.
+    Student's t on the differences of logarithms around their own trend, with the sample size corrected for first-order
+    autocorrelation, ``n (1 - rho) / (1 + rho)``; rho is bias-corrected after Kendall (1954), 0..0.98.
 
     Examples
     --------
@@ -71,8 +72,9 @@ def paired_shift(before: FloatArray, after: FloatArray, *, alpha: float) -> Shif
     if relative is None:
         return None
     differences, back = relative
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    n_effective = max(2.0, n * (1 - (rho := autocorrelation(differences))) / (1 + rho))
+    mean, noise = float(differences.mean()), detrended(differences)
+    spread = float(np.sqrt(noise @ noise / (n - 2)))
+    n_effective = max(MIN_EFFECTIVE, n * (1 - (rho := autocorrelation(noise))) / (1 + rho))
     error = max(spread / math.sqrt(n_effective), 1e-12)
     half = float(special.stdtrit(n_effective - 1, 1 - alpha / 2)) * error
     p = 2 * float(special.stdtr(n_effective - 1, -abs(mean) / error))
@@ -88,6 +90,21 @@ def _relative(before: FloatArray, after: FloatArray) -> tuple[FloatArray, Callab
         return np.log(after / before), math.expm1
     centre = float(np.abs(before.mean()))
     return ((after - before) / centre, float) if centre else None
+
+
+def detrended(values: FloatArray) -> FloatArray:
+    """Return the distances from the straight line through some blocks.
+
+    A change that grows over the day is a change, not noise around one.
+
+    Examples
+    --------
+    >>> np.abs(detrended(np.array([1.0, 2.0, 3.0]))).max() < 1e-12
+    np.True_
+    """
+    place = np.arange(len(values)) - (len(values) - 1) / 2
+    slope = float(place @ values) / float(place @ place)
+    return values - values.mean() - slope * place
 
 
 def autocorrelation(values: FloatArray) -> float:

@@ -234,3 +234,15 @@ def _counted_blocks(kpi: RatioKpi | LatencyKpi, table: CountTable, counts: IntAr
 def by_key(measured: tuple[Measured, ...]) -> Mapping[tuple[str, str], Measured]:
     """Index measurements by (KPI, service)."""
     return {(one.kpi, one.service): one for one in measured}
+
+
+def cost_parts(telemetry: Telemetry, policy: Policy) -> dict[str, float]:
+    """Return the mean US dollars per hour of each priced part of the cost, over all services; unknown parts lack."""
+    parts: dict[str, float] = {}
+    for name, kpi in policy.judged.items():
+        for part in kpi.prices if isinstance(kpi, CostKpi) else ():
+            table = sample_table(telemetry, f"{name}.{part}")
+            known = [row[~np.isnan(row)] for row in table.values]
+            if known and all(len(row) for row in known):
+                parts[part] = parts.get(part, 0.0) + float(sum(row.mean() for row in known))
+    return parts

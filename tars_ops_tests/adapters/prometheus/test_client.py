@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tars_ops.adapters.prometheus.client import Credentials, Limits, PrometheusServer, Reply, ServerBuild
-from tars_ops.adapters.prometheus.connection import GuardedAdapter
+from tars_ops.adapters.prometheus.connection import GuardedAdapter, Line, _Guarded
 from tars_ops.adapters.prometheus.exchange import Quote, exchange
 from tars_ops.adapters.prometheus.grid import Grid
 from tars_ops.core.errors import (
@@ -106,6 +106,29 @@ def test_a_silent_tls_handshake_ends_at_the_deadline() -> None:
 
         assert elapsed_s <= SHORT_S + 1
         assert exchanges_end_within(1.0)
+
+
+def test_a_connection_made_after_the_deadline_is_cut_at_once() -> None:
+    line = Line()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        line.cut()
+        line.watch(ours)
+
+        theirs.settimeout(1)
+        assert theirs.recv(1) == b""
+
+
+def test_an_exchange_never_keeps_the_program_alive() -> None:
+    alive: list[bool] = []
+
+    def looks(call: Call) -> None:
+        alive.extend(not thread.daemon for thread in threading.enumerate() if thread.name == "prometheus-exchange")
+        GOOD(call)
+
+    asked(looks)
+
+    assert alive == [False]
 
 
 def exchanges_end_within(limit_s: float) -> bool:
@@ -232,6 +255,22 @@ def test_a_server_that_fails_three_times_in_ten_still_answers_every_query() -> N
 
         assert len({reply.sha256 for reply in replies}) == 1
         assert 250 < len(server.calls) < 350
+
+
+def test_trying_again_makes_no_noise(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    asked(says("no", 500), GOOD)
+
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
+def test_a_name_with_several_addresses_is_tried_at_each(addresses: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = _Guarded("localhost", listener.getsockname()[1])
+        with connection._connect_to_first(addresses) as sock:
+            assert sock.getpeername() == listener.getsockname()
+        assert connection.host == "localhost"
 
 
 def test_a_server_that_asks_to_wait_is_left_alone_for_as_long() -> None:
@@ -887,6 +926,7 @@ def test_an_unknown_certificate_is_refused_at_once(certificate: Path) -> None:
 
     assert raised.type is SourceError
     assert server.calls == []
+    assert raised.value.__context__ is None
     assert "self-signed certificate" in str(raised.value)
     assert "TARS_OPS_PROMETHEUS_CA" in str(raised.value)
 

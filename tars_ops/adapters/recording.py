@@ -1,0 +1,99 @@
+"""How is a release week kept in one file and played back?
+
+A recording holds what a source answered - the same tables, with their digests - for every day of one release. It is an
+archive with a manifest, like a bundle, and is verified before anything of it is believed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from tars_ops.adapters.archive import pack_zip, read_archive
+from tars_ops.adapters.artifacts import (
+    TELEMETRY_FILES,
+    canonical_json,
+    decode_telemetry,
+    encode_telemetry,
+    parse_json,
+)
+from tars_ops.adapters.registry import POLICY_FILE, RELEASE_FILE
+from tars_ops.adapters.source import TelemetrySource
+from tars_ops.adapters.verification import verify
+from tars_ops.core.errors import ContractError, MissingInputError, SourceError, TamperedError
+from tars_ops.core.policy import Policy
+from tars_ops.core.release import Release
+from tars_ops.core.report.manifest import build_manifest
+from tars_ops.core.telemetry import Telemetry
+
+MANIFEST = "manifest.json"
+
+
+def _folder(day: int) -> str:
+    return f"telemetry/day_{day:02d}"
+
+
+def record(source: TelemetrySource, release: Release, policy: Policy, policy_text: bytes, *, days: range) -> bytes:
+    """Fetch the given days of a release (0 is the GA day) and return them as a recording."""
+    files = {RELEASE_FILE: canonical_json(release), POLICY_FILE: policy_text}
+    for day in days:
+        telemetry = source.fetch(release, policy, day=day)
+        files |= {f"{_folder(day)}/{name}": data for name, data in encode_telemetry(telemetry).items()}
+    last = max(days)
+    manifest = build_manifest(release.key, last, files, dict.fromkeys(files, "recording"))
+    return pack_zip({**files, MANIFEST: canonical_json(manifest)}, root=release.key)
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, modified_ns: int) -> Mapping[str, bytes]:
+    del modified_ns  # part of the cache's key: a recording that changed is read again
+    found = verify(path)
+    if found.differences:
+        raise TamperedError(f"recording {path.name}: {found.differences[0].kind} {found.differences[0].path}")
+    return read_archive(path)
+
+
+class RecordingSource:
+    """Telemetry from a recording."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise MissingInputError(f"there is no recording {path.name}; make one with `tars-ops record`")
+        self._path = path
+        self._files = _read(path.resolve(), path.stat().st_mtime_ns)
+
+    @property
+    def release(self) -> Release:
+        """The release that was recorded."""
+        return parse_json(Release, self._files[RELEASE_FILE], name=RELEASE_FILE)
+
+    @property
+    def policy_text(self) -> bytes:
+        """The policy that it was recorded under."""
+        return self._files[POLICY_FILE]
+
+    @property
+    def days(self) -> list[int]:
+        """The recorded days; 0 is the GA day."""
+        return sorted({int(path.split("/")[1][4:]) for path in self._files if path.startswith("telemetry/")})
+
+    def fetch(self, release: Release, policy: Policy, *, day: int) -> Telemetry:
+        """Return the telemetry of a day; see ``TelemetrySource``.
+
+        A KPI that the policy has gained since is not in the recording, and so unknown; the judgement says so.
+        """
+        del policy
+        recorded = self.release
+        if (release.key, release.ga_at, release.day_length_s) != (recorded.key, recorded.ga_at, recorded.day_length_s):
+            raise ContractError(
+                f"recording {self._path.name} is of {recorded.key} with GA {recorded.ga_at.isoformat()}, not of "
+                f"{release.key} with GA {release.ga_at.isoformat()}; set TARS_OPS_SOURCE to its own source"
+            )
+        if day not in self.days:
+            raise SourceError(f"recording {self._path.name} has no day {day}; it holds {json.dumps(self.days)}")
+        return decode_telemetry({name: self._files[f"{_folder(day)}/{name}"] for name in TELEMETRY_FILES})
+
+    def close(self) -> None:
+        """Nothing to let go of."""

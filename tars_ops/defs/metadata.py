@@ -1,0 +1,182 @@
+"""What does the UI show of an artifact? Tables, numbers that plot, a verdict in words.
+
+Percent and units are for people; the artifact itself holds ratios and base units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from tars_ops.core.telemetry import Telemetry
+from tars_ops.core.units import Unit, percent, show
+from tars_ops.core.verdict import Severity, Verdict
+from tars_ops.core.watch.anomaly import AnomalyEvents
+from tars_ops.core.watch.baseline import GaBaseline
+from tars_ops.core.watch.health import DailyHealth
+from tars_ops.core.watch.regression import RegressionAnalysis
+from tars_ops.core.watch.stability import DailyStability, Drift, change_text
+
+Metadata = dict[str, dg.MetadataValue | str | int | float]
+MAX_ROWS = 100
+"""Longer tables are for the artifact's own file."""
+
+
+def table(rows: Sequence[Mapping[str, str | int | float | None]]) -> dg.TableMetadataValue:
+    """Return rows as a table; a longer one than the UI bears is cut and says so."""
+    shown = [dg.TableRecord({k: "-" if v is None else v for k, v in row.items()}) for row in rows[:MAX_ROWS]]
+    if len(rows) > MAX_ROWS:
+        first = next(iter(rows[0]))
+        shown.append(dg.TableRecord({k: f"{len(rows) - MAX_ROWS} more" if k == first else "" for k in rows[0]}))
+    columns = [dg.TableColumn(name) for name in (rows[0] if rows else {"nothing": ""})]
+    return dg.MetadataValue.table(shown, schema=dg.TableSchema(columns))
+
+
+def telemetry_metadata(telemetry: Telemetry) -> Metadata:
+    """Show how much arrived, from whom, and what the server warned about."""
+    quality = telemetry.quality
+    coverages = [one.coverage for one in quality.series]
+    return {
+        "dagster/partition_row_count": len(telemetry.samples) + len(telemetry.counts),
+        "window": f"{quality.start_at:%Y-%m-%d %H:%M} to {quality.end_at:%Y-%m-%d %H:%M} UTC",
+        "server": f"{quality.server.product} {quality.server.version}",
+        "telemetry_sha256": telemetry.sha256,
+        "lowest_coverage": min(coverages, default=0.0),
+        "n_warnings": sum(len(one.warnings) for one in quality.kpis),
+        "n_refused": sum(one.refused is not None for one in quality.kpis),
+        "quality": table(
+            [
+                {
+                    "kpi": one.kpi,
+                    "service": one.service,
+                    "coverage": percent(one.coverage, digits=2),
+                    "longest gap": f"{one.longest_gap_s} s",
+                    "resets": one.n_resets,
+                    "series": one.n_series,
+                }
+                for one in sorted(quality.series, key=lambda one: (one.coverage, one.kpi, one.service))
+            ]
+        ),
+    }
+
+
+def baseline_metadata(baseline: GaBaseline, units: Mapping[str, Unit]) -> Metadata:
+    """Show what the GA day was."""
+    rows = [
+        {
+            "kpi": one.kpi,
+            "service": one.service,
+            "value": show(one.value, units[one.kpi]),
+            "events": one.n_total if one.n_total is not None else one.n_samples,
+            "doubt": baseline.doubt(one.kpi, one.service) or "",
+        }
+        for one in baseline.kpis
+    ]
+    return {
+        "n_services": len(baseline.services),
+        "n_doubts": len(baseline.doubts),
+        "supersedes": baseline.supersedes or "nothing",
+        "kpis": table(rows),
+    }
+
+
+def stability_metadata(stability: DailyStability, units: Mapping[str, Unit]) -> Metadata:
+    """Show the verdict of each KPI of each service, the worst first."""
+    order = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS)
+    rows = sorted(stability.kpis, key=lambda row: (order.index(row.verdict), row.kpi, row.service))
+    n = {verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict}
+    return {
+        "verdict": stability.verdict.value,
+        "n_fail": n[Verdict.FAIL],
+        "n_unknown": n[Verdict.UNKNOWN],
+        "n_warn": n[Verdict.WARN],
+        "highest_burn_rate": max((row.burn for row in rows if row.burn is not None), default=0.0),
+        "kpis": table(
+            [
+                {
+                    "verdict": row.verdict.value,
+                    "kpi": row.kpi,
+                    "service": row.service,
+                    "value": show(row.measured.value, units[row.kpi]),
+                    "GA day": show(row.baseline, units[row.kpi]),
+                    "drift": change_text(Drift(row.drift, row.drift_in, row.harm)),
+                    "reason": row.reason,
+                }
+                for row in rows
+            ]
+        ),
+    }
+
+
+def anomaly_metadata(found: AnomalyEvents) -> Metadata:
+    """Show the events, the most severe first."""
+    events = sorted(found.events, key=lambda event: (event.severity.rank, event.started_at))
+    return {
+        "n_events": len(events),
+        "n_critical": sum(event.severity is Severity.CRITICAL for event in events),
+        "n_series": found.n_series,
+        "n_uncalibrated": found.n_uncalibrated,
+        "events": table(
+            [
+                {
+                    "severity": event.severity.value,
+                    "class": event.anomaly_class.value,
+                    "kpi": event.kpi,
+                    "service": event.service,
+                    "from": f"{event.started_at:%H:%M}",
+                    "to": f"{event.ended_at:%H:%M}",
+                    "score": round(event.score, 1),
+                }
+                for event in events
+            ]
+        ),
+    }
+
+
+def health_metadata(health: DailyHealth) -> Metadata:
+    """Show the score, its parts and what to do."""
+    parts = [
+        {"part": p.name, "weight": percent(p.weight, digits=0), "score": p.score, "worst service": p.worst_service}
+        for p in health.parts
+    ]
+    actions = [{"priority": m.priority.value, "action": m.action, "finding": m.finding} for m in health.mitigations]
+    shown: Metadata = {
+        "status": health.status.value,
+        "tier": health.tier.value,
+        "tier_reason": health.tier_reason,
+        "parts": table(parts),
+        "mitigations": table(actions),
+    }
+    return shown if health.score is None else {**shown, "score": health.score}
+
+
+def regression_metadata(analysis: RegressionAnalysis) -> Metadata:
+    """Show the decision, its reasons and what regressed."""
+    active = [one for one in analysis.regressions if one.active]
+    return {
+        "as_of": analysis.as_of,
+        "decision": analysis.decision.value,
+        "tier": analysis.tier.value,
+        "tier_reason": analysis.tier_reason,
+        "assessment": analysis.assessment,
+        "n_active_regressions": len(active),
+        "highest_budget_spent": max((one.spent for one in analysis.budgets), default=0.0),
+        "days": table(
+            [{"day": one.day, "state": one.state.value, "verdict": one.verdict.value} for one in analysis.days]
+        ),
+        "reasons": table([{"argues for": one.argues_for.value, "reason": one.text} for one in analysis.reasons]),
+        "regressions": table(
+            [
+                {
+                    "severity": one.severity.value,
+                    "kpi": one.kpi,
+                    "service": one.service,
+                    "days": ", ".join(map(str, one.days)),
+                    "state": "active" if one.active else "recovered",
+                    "finding": one.comparison.sentence,
+                }
+                for one in analysis.regressions
+            ]
+        ),
+    }

@@ -1,0 +1,174 @@
+"""How does a command run the lineage in its own process?
+
+The same jobs, the same instance, the same events as under the daemon: what a command did is seen in the UI. One process
+for a whole week, because importing costs more than judging.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from tars_ops.adapters.catalogue import (
+    BUNDLE,
+    DAILY_HEALTH,
+    DAILY_STABILITY,
+    GA_BASELINE,
+    OF_A_DAY,
+    OF_A_VERDICT,
+    OF_GA,
+    REGRESSION,
+    as_of_key,
+    days_with,
+    digests,
+    last_verdict,
+)
+from tars_ops.adapters.export import Exported, export
+from tars_ops.adapters.recording import RecordingSource
+from tars_ops.adapters.registry import Registered, Registry
+from tars_ops.adapters.settings import PROJECT, RECORDING_SCHEME, Settings
+from tars_ops.adapters.sources import open_source
+from tars_ops.adapters.store import Store
+from tars_ops.core.errors import TarsOpsError
+from tars_ops.core.release import Release, day_key
+from tars_ops.core.verdict import DayState, Decision, Verdict
+from tars_ops.core.watch.regression import RegressionAnalysis
+from tars_ops.core.watch.stability import DailyStability
+from tars_ops.definitions import build
+from tars_ops.defs.automation import JUDGE_RELEASE, OPEN_WATCH, WATCH_DAY, verdict_config
+from tars_ops.defs.partitions import RELEASES, partition_of
+
+DEFAULT_HOME = "var/dagster"
+
+
+class Session:
+    """A persistent Dagster instance, a store and a source, for one command."""
+
+    def __init__(self, instance: dg.DagsterInstance, store: Store, definitions: dg.Definitions) -> None:
+        self._instance, self.store, self._definitions = instance, store, definitions
+        self.registry = Registry(store)
+
+    def announce(self, release: Release) -> None:
+        """Make a registered release a partition, with its entry in the registry's history."""
+        if release.key not in self._instance.get_dynamic_partitions(RELEASES.name or ""):
+            self._instance.add_dynamic_partitions(RELEASES.name or "", [release.key])
+            entry = dg.AssetMaterialization(
+                "releases",
+                partition=release.key,
+                description=f"{release.key} registered",
+                metadata={
+                    "ga_at": dg.MetadataValue.timestamp(release.ga_at),
+                    "n_days": release.n_days,
+                    "day_length_s": release.day_length_s,
+                    "policy_sha256": release.policy_sha256,
+                },
+            )
+            self._instance.report_runless_asset_event(entry)
+
+    def open_watch(self, release: str) -> None:
+        """Fetch the GA day and freeze the baseline."""
+        self._run(OPEN_WATCH, release, {})
+
+    def watch_day(self, release: str, day: int) -> None:
+        """Fetch and judge one day."""
+        self._run(WATCH_DAY, str(partition_of(release, day)), {})
+
+    def judge(self, release: str, *, as_of: int) -> None:
+        """Refresh the verdict and every report as of a day."""
+        self._run(JUDGE_RELEASE, release, verdict_config(as_of))
+
+    def has_baseline(self, release: str) -> bool:
+        """Tell whether the baseline of a release is frozen."""
+        return self.store.pointer(GA_BASELINE.key(release)) is not None
+
+    def due(self, registered: Registered, source: str) -> list[int]:
+        """Return the days that can be judged and have not been: over by now, or held by the recording."""
+        release = registered.release
+        done = days_with(self.store, release.key, DAILY_HEALTH, up_to=release.n_days)
+        if source.startswith(RECORDING_SCHEME):
+            recording = open_source(source)
+            held = recording.days if isinstance(recording, RecordingSource) else []
+            return [day for day in release.days if day in held and day not in done]
+        now = datetime.now(UTC)
+        return [day for day in release.days if release.window(day).end_at <= now and day not in done]
+
+    def last_verdict(self, registered: Registered) -> int:
+        """Return the last day that the release has a verdict for."""
+        return last_verdict(self.store, registered.release.key, up_to=registered.release.n_days)
+
+    def verdict(self, release: str, as_of: int) -> tuple[RegressionAnalysis, dict[int, DailyStability], Registered]:
+        """Return the verdict as of a day, with the judged days behind it."""
+        analysis = REGRESSION.decode(self.store.get(REGRESSION.key(release, as_of_key(as_of))))
+        judged = [day.day for day in analysis.days if day.state is DayState.JUDGED]
+        days = {d: DAILY_STABILITY.decode(self.store.get(DAILY_STABILITY.key(release, day_key(d)))) for d in judged}
+        return analysis, days, self.registry.get(release)
+
+    def exit_code(self, analysis: RegressionAnalysis) -> int:
+        """Return the exit code of a verdict: 10 for a failure or an advice to roll back, 11 for unknown, else 0."""
+        verdict = next(day.verdict for day in analysis.days if day.day == analysis.as_of)
+        if analysis.decision is Decision.ROLL_BACK or verdict is Verdict.FAIL:
+            return 10
+        return 11 if verdict is Verdict.UNKNOWN else 0
+
+    def digests(self, release: str, as_of: int) -> dict[str, str]:
+        """Return the digest of every file of a release as of a day, by path."""
+        return digests(self.store, release, as_of=as_of, kinds=(*OF_GA, *OF_A_DAY, *OF_A_VERDICT, BUNDLE))
+
+    def export(self, release: str, target: Path, *, as_of: int) -> Exported:
+        """Write the files of a release for people."""
+        return export(self.store, release, target, as_of=as_of, now=datetime.now(UTC))
+
+    def _run(self, job: str, partition_key: str, run_config: dict[str, object]) -> None:
+        result = self._definitions.resolve_job_def(job).execute_in_process(
+            instance=self._instance,
+            partition_key=partition_key,
+            run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={"tars_ops/release": partition_key.rpartition("|")[2]},
+            raise_on_error=False,
+        )
+        if result.success:
+            return
+        failed = [event for event in result.all_events if event.is_step_failure]
+        raise _cause(job, partition_key, failed)
+
+
+def _cause(job: str, partition_key: str, failed: list[dg.DagsterEvent]) -> Exception:
+    """Return the error of the project behind a failed run; an error that is none of its kinds is a defect."""
+    for event in failed:
+        data = event.step_failure_data
+        found = data.user_failure_data
+        if found and found.metadata and "error" in found.metadata:
+            kind = next((k for k in _kinds(TarsOpsError) if k.__name__ == found.metadata["error"].value), TarsOpsError)
+            return kind(found.description or str(kind.__name__))
+    said = "; ".join(str(event.step_failure_data.error_display_string)[-2000:] for event in failed)
+    return TarsOpsError(f"job {job} of {partition_key} failed: {said or 'no step says why'}")
+
+
+def _kinds(kind: type[TarsOpsError]) -> Iterator[type[TarsOpsError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _kinds(child)
+
+
+def dagster_home() -> Path:
+    """Return the home of the instance, made on first use with the project's ``dagster.yaml``."""
+    home = Path(os.environ.get("DAGSTER_HOME") or DEFAULT_HOME).absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    settings, ours = home / "dagster.yaml", PROJECT / "dagster.yaml"
+    if not settings.exists() and ours.exists():
+        shutil.copyfile(ours, settings)
+    return home
+
+
+@contextmanager
+def open_session(settings: Settings) -> Iterator[Session]:
+    """Open the persistent instance and everything a command needs."""
+    os.environ["DAGSTER_HOME"] = str(dagster_home())
+    with dg.DagsterInstance.get() as instance:
+        yield Session(instance, Store.at(settings.store_url), build(settings))
