@@ -26,7 +26,7 @@ def resources(*, store_url: str, source: str) -> dict[str, object]:
 def build(settings: Settings) -> dg.Definitions:
     """Return every asset and gate below ``defs``, with the jobs, schedules and the sensor that run them."""
     return dg.Definitions(
-        assets=dg.load_assets_from_package_module(shell),
+        assets=dg.load_assets_from_package_module(shell, include_specs=True),
         asset_checks=dg.load_asset_checks_from_package_module(shell),
         jobs=[automation.open_watch, automation.watch_day, automation.judge_release],
         schedules=[automation.baselines_that_are_due, automation.days_that_are_due],
@@ -40,3 +40,7 @@ def build(settings: Settings) -> dg.Definitions:
 def defs() -> dg.Definitions:
     """Load the code location for the environment of this process."""
     return build(load_settings())
+
+
+if __name__ == "__main__":
+    dg.Definitions.validate_loadable(build(load_settings()))

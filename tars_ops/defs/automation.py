@@ -27,7 +27,7 @@ from tars_ops.adapters.registry import Registered
 from tars_ops.adapters.settings import load_settings
 from tars_ops.adapters.store import Store
 from tars_ops.core.release import day_key
-from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, partition_of
+from tars_ops.defs.partitions import RELEASES, partition_of
 from tars_ops.defs.resources import StoreResource
 
 GRACE = timedelta(minutes=10)
@@ -37,29 +37,19 @@ AUTOSTART = load_settings().autostart
 OPEN_WATCH, WATCH_DAY, JUDGE_RELEASE = "open_watch", "watch_day", "judge_release"
 
 
-def _job(name: str, selection: dg.AssetSelection, partitions: dg.PartitionsDefinition, description: str):  # noqa: ANN202
-    return dg.define_asset_job(
-        name,
-        selection=selection,
-        partitions_def=partitions,
-        executor_def=dg.in_process_executor,
-        description=description,
-    )
-
-
-open_watch = _job(
+open_watch = dg.define_asset_job(
     OPEN_WATCH,
     dg.AssetSelection.assets("ga_telemetry", "ga_baseline"),
-    RELEASES,
-    "Fetch the GA day of a release and freeze its baseline.",
+    executor_def=dg.in_process_executor,
+    description="Fetch the GA day of a release and freeze its baseline.",
 )
-watch_day = _job(
+watch_day = dg.define_asset_job(
     WATCH_DAY,
     dg.AssetSelection.assets("daily_telemetry", "daily_stability", "anomaly_events", "daily_health"),
-    RELEASE_DAYS,
-    "Fetch and judge one day of a release.",
+    executor_def=dg.in_process_executor,
+    description="Fetch and judge one day of a release.",
 )
-judge_release = _job(
+judge_release = dg.define_asset_job(
     JUDGE_RELEASE,
     dg.AssetSelection.assets(
         "regression_analysis",
@@ -69,8 +59,8 @@ judge_release = _job(
         "compliance_index",
         "executive_bundle",
     ),
-    RELEASES,
-    "Judge a release as of a day and refresh every report.",
+    executor_def=dg.in_process_executor,
+    description="Judge a release as of a day and refresh every report.",
 )
 
 

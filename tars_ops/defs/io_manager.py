@@ -5,6 +5,7 @@ or changed. A release asset that depends on days gets those that exist, one at a
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -17,6 +18,8 @@ from tars_ops.defs.partitions import split
 from tars_ops.defs.resources import AsOf, StoreResource
 
 T = TypeVar("T")
+LARGE_BYTES = 2 * 2**20
+"""Larger artifacts are parsed anew each time rather than kept in memory."""
 
 
 class Days(Mapping[int, T]):
@@ -80,7 +83,16 @@ class StoreIOManager(dg.ConfigurableIOManager):
 
 
 def _load(store: Store, kind: Kind, release: str, at: str) -> Any:  # noqa: ANN401 - any artifact
-    return kind.decode(store.get(kind.key(release, at)))
+    files = store.get(kind.key(release, at))  # read and checked every time
+    if sum(map(len, files.values())) > LARGE_BYTES:
+        return kind.decode(files)
+    return _decoded(kind, tuple(files.items()))
+
+
+@lru_cache(maxsize=64)
+def _decoded(kind: Kind, files: tuple[tuple[str, bytes], ...]) -> Any:  # noqa: ANN401 - any artifact
+    """Parse the same bytes once; values are never changed by whoever gets them."""
+    return kind.decode(dict(files))
 
 
 def _at(kind: Kind, day: int, as_of: int) -> str:

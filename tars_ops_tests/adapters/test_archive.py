@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 import warnings
 import zipfile
 import zlib
@@ -329,6 +330,17 @@ def test_bytes_before_or_behind_an_archive_are_refused(pack: Packer, extra: byte
     assert refusal(extra + data)
 
 
+def test_a_zip_before_a_zip_is_refused() -> None:
+    assert "put before it" in refusal(pack_zip({"hidden": b"x"}, root=ROOT) + pack_zip(FILES, root=ROOT))
+
+
+def test_a_zip_that_lists_fewer_members_than_it_announces_is_refused() -> None:
+    data = bytearray(zip_of(("r/a", b"x")))
+    struct.pack_into("<2H", data, len(data) - 14, 2, 2)
+
+    assert "announces 2 members and lists 1" in refusal(bytes(data))
+
+
 def test_a_second_gzip_member_is_refused() -> None:
     assert "appended" in refusal(pack_tar_gz(FILES, root=ROOT) + gzip.compress(b""))
 
@@ -357,8 +369,13 @@ def test_a_deflated_zip_bomb_is_refused_before_it_goes_off(n_mib: int) -> None:
 def test_a_zip_bomb_that_lies_about_its_size_is_cut() -> None:
     data = bytearray(zip_of(("r/a", bytes(50 * 2**20)), compression=zipfile.ZIP_DEFLATED))
     struct.pack_into("<L", data, data.index(b"PK\x01\x02") + 24, 10)
+    tracemalloc.start()
+    message = refusal(bytes(data))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
 
-    assert "CRC" in refusal(bytes(data))
+    assert "CRC" in message
+    assert peak_bytes < 2**20
 
 
 def test_a_gzip_bomb_is_cut() -> None:

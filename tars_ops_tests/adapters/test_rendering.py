@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -53,7 +54,7 @@ HOSTILE = (
 FREE_TEXT = {
     *("description", "impact", "resolution_details", "service", "kpi", "reason", "sentence", "title", "metric_name"),
     *("worst_service", "worst_value", "target_value", "actual_value", "tier_reason", "text", "owner", "due", "note"),
-    *("slo_name", "objective", "value", "budget_spent", "summary", "who", "decision_text", "id", "slo"),
+    *("release", "slo_name", "objective", "value", "budget_spent", "summary", "who", "decision_text", "id", "slo"),
 }
 FREE_LISTS = {
     *("potential_causes", "cost_optimization_recommendations", "recommendations", "recommendations_v1_0_2"),
@@ -96,14 +97,14 @@ def poisoned(value: Any, poison: str, name: str = "") -> Any:
     return poison if name in FREE_TEXT and isinstance(value, str) else value
 
 
-def poisoned_retrospective(poison: str) -> Retrospective:
-    made = evidence(MIXED, missing=[3], supersedes="c" * 64).retrospective()
-    return Retrospective.model_validatejson.dumps(json.dumps(poisoned(made.model_dump(mode="json"), poison)))
+def poisoned_retrospective(poison: str, *, missing: Sequence[int]) -> Retrospective:
+    made = evidence(MIXED, missing=missing, supersedes="c" * 64).retrospective()
+    return Retrospective.model_validate_json(json.dumps(poisoned(made.model_dump(mode="json"), poison)))
 
 
 def poisoned_narrative(poison: str) -> Narrative:
     made = evidence(MIXED, missing=[3], supersedes="c" * 64).narrative()
-    return Narrative.model_validatejson.dumps(json.dumps(poisoned(made.model_dump(mode="json"), poison)))
+    return Narrative.model_validate_json(json.dumps(poisoned(made.model_dump(mode="json"), poison)))
 
 
 def headings(markdown: str) -> list[str]:
@@ -230,6 +231,12 @@ class TestHostileData:
         assert [tag for tag, _ in tags.seen] == ["ul", "li"]
         assert tags.text.split() == "".join(c if c.isprintable() else " " for c in poison).split()
 
+    def test_makes_no_link_on_sites_that_look_for_addresses(self) -> None:
+        found = escape_markdown("https://evil.example www.evil.example")
+
+        assert "://" not in found
+        assert "www." not in found
+
     @given(st.text(max_size=40))
     def test_cannot_leave_its_place(self, poison: str) -> None:
         html = (
@@ -253,18 +260,19 @@ class TestHostileData:
         assert [tag for tag, _ in parsed(html).seen] == ["ul", "li", "li"]
 
     @pytest.mark.parametrize("poison", HOSTILE)
-    def test_changes_no_tag_of_a_page(self, poison: str) -> None:
-        for markdown, harmless in (
-            (
-                retrospective_markdown(poisoned_retrospective(poison)),
-                retrospective_markdown(poisoned_retrospective("x")),
-            ),
-            (narrative_markdown(poisoned_narrative(poison)), narrative_markdown(poisoned_narrative("x"))),
-        ):
-            page, plain = parsed(page_html(markdown, "tars")), parsed(page_html(harmless, "tars"))
+    @pytest.mark.parametrize("missing", [(), (3,)])
+    def test_changes_no_tag_of_a_retrospective(self, poison: str, missing: tuple[int, ...]) -> None:
+        found, plain = (retrospective_markdown(poisoned_retrospective(one, missing=missing)) for one in (poison, "x"))
 
-            assert page.seen == plain.seen
-            assert len(markdown.splitlines()) == len(harmless.splitlines())
+        assert parsed(page_html(found, "tars")).seen == parsed(page_html(plain, "tars")).seen
+        assert len(found.splitlines()) == len(plain.splitlines())
+
+    @pytest.mark.parametrize("poison", HOSTILE)
+    def test_changes_no_tag_of_a_narrative(self, poison: str) -> None:
+        found, plain = (narrative_markdown(poisoned_narrative(one)) for one in (poison, "x"))
+
+        assert parsed(page_html(found, "tars")).seen == parsed(page_html(plain, "tars")).seen
+        assert len(found.splitlines()) == len(plain.splitlines())
 
     def test_a_service_name_is_harmless_from_end_to_end(self) -> None:
         name = "<script>alert(1)</script>|`x`[y](javascript:alert(2))\n# z"
@@ -309,10 +317,20 @@ class TestThePage:
 
     @pytest.mark.parametrize(
         "markdown",
-        ["<script>x</script>", "[x](javascript:x)", "[x](data:text/html,x)", "![x](https://evil.example)", "<b>x</b>"],
+        [
+            "<script>x</script>",
+            "[x](javascript:x)",
+            "[x](data:text/html,x)",
+            "![x](https://evil.example)",
+            "[x](https://a.example)",
+            "<b>x</b>",
+        ],
     )
     def test_even_raw_markdown_brings_nothing_in(self, markdown: str) -> None:
         assert {tag for tag, _ in parsed(body(page_html(markdown, "x"))).seen} <= {"p"}
+
+    def test_shows_raw_html_as_text(self) -> None:
+        assert "<p>a &lt;b&gt;x&lt;/b&gt;</p>" in page_html("a <b>x</b>", "x")
 
     def test_shows_boxes_for_tasks(self) -> None:
         assert "<li>\N{BALLOT BOX} do" in page_html("- [ ] do", "x")

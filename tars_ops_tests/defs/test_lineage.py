@@ -1,0 +1,89 @@
+"""Is the graph the one that the architecture promises?"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from tars_ops.adapters.catalogue import BY_ASSET
+from tars_ops.adapters.settings import load_settings
+from tars_ops.definitions import build
+
+EDGES = {
+    "releases": set(),
+    "ga_telemetry": {"releases"},
+    "ga_baseline": {"ga_telemetry"},
+    "daily_telemetry": {"releases"},
+    "daily_stability": {"daily_telemetry", "ga_baseline"},
+    "anomaly_events": {"daily_telemetry", "ga_baseline"},
+    "daily_health": {"daily_stability", "anomaly_events"},
+    "regression_analysis": {"ga_telemetry", "ga_baseline", "daily_telemetry", "daily_stability"},
+    "retrospective": {
+        "ga_telemetry",
+        "ga_baseline",
+        "daily_telemetry",
+        "daily_stability",
+        "anomaly_events",
+        "daily_health",
+        "regression_analysis",
+    },
+    "executive_narrative": {"retrospective", "regression_analysis", "daily_health"},
+    "provenance": {"ga_telemetry", "daily_telemetry", "regression_analysis"},
+    "compliance_index": {"executive_narrative", "provenance"},
+    "executive_bundle": {"retrospective", "executive_narrative", "compliance_index", "provenance"},
+}
+GROUPS = {
+    "telemetry": {"releases", "ga_telemetry", "daily_telemetry"},
+    "watch": {"ga_baseline", "daily_stability", "anomaly_events", "daily_health"},
+    "verdict": {"regression_analysis"},
+    "executive": {"retrospective", "executive_narrative", "provenance", "compliance_index", "executive_bundle"},
+}
+DAILY = {"daily_telemetry", "daily_stability", "anomaly_events", "daily_health"}
+
+
+def graph() -> dg.AssetGraph:
+    return build(load_settings()).resolve_asset_graph()
+
+
+def test_the_lineage_is_the_one_of_the_architecture() -> None:
+    found = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph().get(key).parent_keys}
+        for key in graph().get_all_asset_keys()
+    }
+
+    assert found == EDGES
+
+
+def test_every_asset_stands_in_its_group_with_an_owner_a_kind_and_a_description() -> None:
+    nodes = {key.to_user_string(): graph().get(key) for key in graph().get_all_asset_keys()}
+
+    assert {group: {n for n, node in nodes.items() if node.group_name == group} for group in GROUPS} == GROUPS
+    assert [name for name, node in nodes.items() if not node.owners] == []
+    assert [name for name, node in nodes.items() if not (node.description or "").strip()] == []
+    assert [name for name, node in nodes.items() if not any(t.startswith("dagster/kind/") for t in node.tags)] == []
+
+
+def test_days_are_partitioned_by_day_and_release_and_everything_else_by_release() -> None:
+    daily = {
+        key.to_user_string()
+        for key in graph().get_all_asset_keys()
+        if isinstance(graph().get(key).partitions_def, dg.MultiPartitionsDefinition)
+    }
+
+    assert daily == DAILY
+
+
+def test_every_materialised_asset_has_a_place_in_the_catalogue() -> None:
+    assert set(BY_ASSET) == set(EDGES) - {"releases"}
+
+
+def test_objectives_have_a_gate_on_the_ga_day_and_on_every_day() -> None:
+    gates = {(key.asset_key.to_user_string(), key.name) for key in graph().asset_check_keys}
+
+    assert gates == {
+        ("ga_telemetry", "ga_telemetry_covers_the_window"),
+        ("daily_telemetry", "daily_telemetry_covers_the_window"),
+        *((asset, f"{kpi}_keeps_its_objective") for asset in ("ga_baseline", "daily_stability") for kpi in SLOS),
+    }
+
+
+SLOS = ("availability", "p99_latency")

@@ -1,0 +1,102 @@
+"""How does a test run the command line as a person would: a process, an environment, an exit code?"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tars_ops.adapters.catalogue import BY_ASSET, as_of_key
+from tars_ops.adapters.store import Store
+from tars_ops.core.release import day_key
+from tars_ops.core.report.narrative import Narrative
+from tars_ops.core.telemetry import Telemetry
+from tars_ops.core.watch.anomaly import AnomalyEvents
+from tars_ops.core.watch.health import DailyHealth
+from tars_ops.core.watch.regression import RegressionAnalysis
+from tars_ops.core.watch.stability import DailyStability
+
+POLICIES = Path(__file__).resolve().parents[2] / "policies"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict:
+        """Standard output as one JSON document."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Home:
+    """A store, an instance and a source of their own."""
+
+    root: Path
+    source: str
+    policies: Path = POLICIES
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *args: str, timeout_s: float = 300) -> Done:
+        """Run ``tars-ops`` with these arguments."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TARS_OPS_", "DAGSTER_"))}
+        environment = {
+            **inherited,
+            "TARS_OPS_STORE": str(self.root / "store"),
+            "TARS_OPS_SOURCE": self.source,
+            "TARS_OPS_POLICIES": str(self.policies),
+            "DAGSTER_HOME": str(self.root / "dagster"),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+            **self.extra,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "tars_ops.cli", *args],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def store(self) -> Store:
+        """The store that the commands wrote to."""
+        return Store.at(str(self.root / "store"))
+
+    def _read(self, asset: str, release: str, at: str) -> object:
+        kind = BY_ASSET[asset]
+        return kind.decode(self.store.get(kind.key(release, at)))
+
+    def telemetry(self, release: str, day: int) -> Telemetry:
+        """Return what arrived of a day."""
+        return self._read("daily_telemetry", release, day_key(day))  # type: ignore[return-value]
+
+    def stability(self, release: str, day: int) -> DailyStability:
+        """Return a judged day."""
+        return self._read("daily_stability", release, day_key(day))  # type: ignore[return-value]
+
+    def anomalies(self, release: str, day: int) -> AnomalyEvents:
+        """Return the events of a day."""
+        return self._read("anomaly_events", release, day_key(day))  # type: ignore[return-value]
+
+    def health(self, release: str, day: int) -> DailyHealth:
+        """Return the health of a day."""
+        return self._read("daily_health", release, day_key(day))  # type: ignore[return-value]
+
+    def regression(self, release: str, as_of: int) -> RegressionAnalysis:
+        """Return the verdict as of a day."""
+        return self._read("regression_analysis", release, as_of_key(as_of))  # type: ignore[return-value]
+
+    def narrative(self, release: str, as_of: int) -> Narrative:
+        """Return the page for leadership as of a day."""
+        return self._read("executive_narrative", release, as_of_key(as_of))  # type: ignore[return-value]
