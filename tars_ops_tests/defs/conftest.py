@@ -31,6 +31,7 @@ class Lineage:
 
     instance: dg.DagsterInstance
     store: Store
+    url: str
     definitions: dg.Definitions
 
     def run(self, job: str, partition_key: str, *, config: dict | None = None) -> dg.ExecuteInProcessResult:
@@ -84,7 +85,7 @@ def make_lineage(tmp_path: Path) -> Iterator[Make]:
                 resources=given,
                 executor=dg.in_process_executor,
             )
-            return Lineage(instance, store, definitions)
+            return Lineage(instance, store, str(tmp_path / "store"), definitions)
 
         yield make
 

@@ -55,9 +55,7 @@ def not_a_number(telemetry: Telemetry) -> Telemetry:
         series = (one.model_copy(update={"n_nan": one.n_expected}) for one in quality.series)
         return quality.model_copy(update={"series": tuple(series)})
 
-    return replace(
-        _with_quality(telemetry, note), samples=telemetry.samples.iloc[:0], counts=telemetry.counts.iloc[:0]
-    )
+    return replace(_with_quality(telemetry, note), samples=telemetry.samples.iloc[:0], counts=telemetry.counts.iloc[:0])
 
 
 def failing_requests(telemetry: Telemetry) -> Telemetry:
