@@ -352,6 +352,15 @@ def main() -> None:
     except TarsOpsError as error:
         click.echo(f"error: {error}\nwho acts: {error.who_acts}", err=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read has gone; nothing is left to say
+        sys.exit(0)
+    except Exception:  # noqa: BLE001 - the last door: a defect keeps its traceback and gets its own exit code
+        import traceback
+
+        traceback.print_exc()
+        click.echo(f"who acts: {TarsOpsError.who_acts}", err=True)
+        sys.exit(TarsOpsError.exit_code)
 
 
 if __name__ == "__main__":

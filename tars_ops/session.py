@@ -41,7 +41,7 @@ from tars_ops.core.verdict import DayState, Decision, Verdict
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
 from tars_ops.definitions import build
-from tars_ops.defs.automation import JUDGE_RELEASE, OPEN_WATCH, WATCH_DAY, verdict_config
+from tars_ops.defs.automation import JUDGE_RELEASE, OPEN_WATCH, WATCH_DAY, tags_of, verdict_config
 from tars_ops.defs.partitions import RELEASES, partition_of
 
 DEFAULT_HOME = "var/dagster"
@@ -81,7 +81,7 @@ class Session:
 
     def judge(self, release: str, *, as_of: int) -> None:
         """Refresh the verdict and every report as of a day."""
-        self._run(JUDGE_RELEASE, release, verdict_config(as_of))
+        self._run(JUDGE_RELEASE, release, verdict_config(as_of), {"tars_ops/as_of": as_of_key(as_of)})
 
     def has_baseline(self, release: str) -> bool:
         """Tell whether the baseline of a release is frozen."""
@@ -124,12 +124,14 @@ class Session:
         """Write the files of a release for people."""
         return export(self.store, release, target, as_of=as_of, now=datetime.now(UTC))
 
-    def _run(self, job: str, partition_key: str, run_config: dict[str, object]) -> None:
+    def _run(
+        self, job: str, partition_key: str, run_config: dict[str, object], tags: dict[str, str] | None = None
+    ) -> None:
         result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition_key,
             run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={"tars_ops/release": partition_key.rpartition("|")[2]},
+            tags={**tags_of(partition_key), **(tags or {})},
             raise_on_error=False,
         )
         if result.success:

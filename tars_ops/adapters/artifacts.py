@@ -36,8 +36,17 @@ TELEMETRY_FILES = ("samples.parquet", "counts.parquet", "prior.parquet", "qualit
 
 
 def canonical_json(model: BaseModel) -> bytes:
-    """Write a model as canonical JSON (RFC 8785): one value, one text."""
-    return rfc8785.dumps(model.model_dump(mode="json"))
+    """Write a model as canonical JSON (RFC 8785): one value, one text.
+
+    Raises
+    ------
+    ContractError
+        If a number is NaN, infinite, or an integer that a double cannot hold.
+    """
+    try:
+        return rfc8785.dumps(model.model_dump(mode="json"))
+    except rfc8785.CanonicalizationError as error:
+        raise ContractError(f"a {type(model).__name__} cannot be written as JSON: {error}; unknown is None") from error
 
 
 def parse_json(model: type[M], data: bytes, *, name: str) -> M:
@@ -50,7 +59,7 @@ def parse_json(model: type[M], data: bytes, *, name: str) -> M:
     """
     try:
         return model.model_validate(json.loads(data))
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError) as error:
         raise ContractError(f"{name} is not a {model.__name__} of this version of tars_ops: {error}") from error
 
 
@@ -65,7 +74,15 @@ def encode_telemetry(telemetry: Telemetry) -> dict[str, bytes]:
 
 
 def decode_telemetry(files: Files) -> Telemetry:
-    """Read telemetry back from its four files."""
+    """Read telemetry back from its four files.
+
+    Raises
+    ------
+    ContractError
+        If a file is missing, is not what it is called, or the tables break the contract of ``Telemetry``.
+    """
+    if missing := [name for name in TELEMETRY_FILES if name not in files]:
+        raise ContractError(f"telemetry without {', '.join(missing)}; it is made of {', '.join(TELEMETRY_FILES)}")
     return Telemetry(
         samples=_frame(files["samples.parquet"], _SAMPLES, "samples.parquet"),
         counts=_frame(files["counts.parquet"], _COUNTS, "counts.parquet"),
@@ -93,13 +110,29 @@ def _parquet(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
 
 def _frame(data: bytes, schema: pa.Schema, name: str) -> pd.DataFrame:
     try:
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
-    except pa.ArrowException as error:
-        raise ContractError(f"{name} is not a Parquet file: {error}") from error
-    if table.schema.names != schema.names:
-        raise ContractError(f"{name} has the columns {table.schema.names}, not {schema.names}")
-    frame = table.cast(schema).to_pandas()
+        frame = _table(data, schema, name).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:  # pyarrow raises all three on broken files
+        raise ContractError(f"{name} is not a Parquet file of this table: {error}") from error
     for column, kind in zip(schema.names, schema.types, strict=True):
         if kind == _KEY:
             frame[column] = frame[column].cat.set_categories(sorted(frame[column].cat.categories))
     return frame
+
+
+def _table(data: bytes, schema: pa.Schema, name: str) -> pa.Table:
+    with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
+        table = file.read()  # first: looking into the footer of a broken file would end the process
+        if not _has_all_rows(file.metadata):
+            raise ContractError(f"{name} announces another number of rows than it holds")
+    if table.schema.names != schema.names:
+        raise ContractError(f"{name} has the columns {table.schema.names}, not {schema.names}")
+    if empty := [column for column in schema.names if table[column].null_count]:
+        raise ContractError(f"{name} has rows without {', '.join(empty)}; what is not known has no row")
+    return table.cast(schema)
+
+
+def _has_all_rows(metadata: pq.FileMetaData) -> bool:
+    """Compare the footer's counts with each other: page checksums do not cover it."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    held = {group.column(i).num_values == group.num_rows for group in groups for i in range(group.num_columns)}
+    return held <= {True} and sum(group.num_rows for group in groups) == metadata.num_rows

@@ -19,7 +19,7 @@ from tars_ops import __version__
 from tars_ops.adapters.artifacts import canonical_json
 from tars_ops.adapters.bundle import MANIFEST, manifest_of
 from tars_ops.adapters.catalogue import BUNDLE, OF_A_DAY, OF_A_VERDICT, OF_GA, as_of_key, tree
-from tars_ops.adapters.store import TEMPORARY, Store, sync_directory
+from tars_ops.adapters.store import NEW_FILE, TEMPORARY, Store, sweep, sync_directory, temporary_beside
 from tars_ops.core.errors import CannotCreateError, MissingInputError
 from tars_ops.core.model import Frozen, Instant
 from tars_ops.core.report.manifest import checked_path
@@ -72,6 +72,7 @@ def export(store: Store, release: str, target: Path, *, as_of: int, now: datetim
     )
     try:
         target.mkdir(parents=True, exist_ok=True)
+        sweep(target)
         _replace_folder(target / release, files)
         for name, data in {**archives, RUN_PROVENANCE: canonical_json(facts)}.items():
             write_file(target / name, data)
@@ -83,23 +84,35 @@ def export(store: Store, release: str, target: Path, *, as_of: int, now: datetim
 def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     fresh, stale = (folder.with_name(f"{TEMPORARY}{word}-{folder.name}") for word in ("new", "old"))
     for leftover in (fresh, stale):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for path, data in files.items():
-        place = fresh / checked_path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_file(place, data)
-    if folder.exists():
-        folder.rename(stale)
-    fresh.rename(folder)
+        _remove(leftover)
+    try:
+        fresh.mkdir()
+        for path, data in files.items():
+            place = fresh / checked_path(path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_file(place, data)
+        if os.path.lexists(folder):
+            folder.rename(stale)
+        fresh.rename(folder)
+    finally:
+        _remove(fresh)
     sync_directory(folder.parent)
-    shutil.rmtree(stale, ignore_errors=True)
+    _remove(stale)
+
+
+def _remove(place: Path) -> None:
+    """Remove a folder, or the file or link that stands in its place; what a link points to is left alone."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all: temporary file, fsync, rename, fsync of the directory."""
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = temporary_beside(path)
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(os.open(temporary, NEW_FILE, 0o666), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

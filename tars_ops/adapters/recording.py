@@ -7,6 +7,7 @@ archive with a manifest, like a bundle, and is verified before anything of it is
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from tars_ops.core.report.manifest import build_manifest
 from tars_ops.core.telemetry import Telemetry
 
 MANIFEST = "manifest.json"
+_DAY = re.compile(r"^telemetry/day_(\d\d)/")
 
 
 def _folder(day: int) -> str:
@@ -63,6 +65,8 @@ class RecordingSource:
             raise MissingInputError(f"there is no recording {path.name}; make one with `tars-ops record`")
         self._path = path
         self._files = _read(path.resolve(), path.stat().st_mtime_ns)
+        if missing := [name for name in (RELEASE_FILE, POLICY_FILE) if name not in self._files]:
+            raise ContractError(f"{path.name} is no recording: it holds no {', '.join(missing)}")
 
     @property
     def release(self) -> Release:
@@ -77,7 +81,7 @@ class RecordingSource:
     @property
     def days(self) -> list[int]:
         """The recorded days; 0 is the GA day."""
-        return sorted({int(path.split("/")[1][4:]) for path in self._files if path.startswith("telemetry/")})
+        return sorted({int(found[1]) for path in self._files if (found := _DAY.match(path))})
 
     def fetch(self, release: Release, policy: Policy, *, day: int) -> Telemetry:
         """Return the telemetry of a day; see ``TelemetrySource``.
@@ -93,7 +97,8 @@ class RecordingSource:
             )
         if day not in self.days:
             raise SourceError(f"recording {self._path.name} has no day {day}; it holds {json.dumps(self.days)}")
-        return decode_telemetry({name: self._files[f"{_folder(day)}/{name}"] for name in TELEMETRY_FILES})
+        paths = {name: f"{_folder(day)}/{name}" for name in TELEMETRY_FILES}
+        return decode_telemetry({name: self._files[path] for name, path in paths.items() if path in self._files})
 
     def close(self) -> None:
         """Nothing to let go of."""

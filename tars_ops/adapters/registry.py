@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tars_ops.adapters.artifacts import canonical_json, parse_json
 from tars_ops.adapters.policies import load_policy
@@ -26,6 +27,12 @@ class Registered:
     release: Release
     policy: Policy
     policy_text: bytes
+
+
+@lru_cache(maxsize=16)
+def _policy(text: bytes, name: str) -> Policy:
+    """Parse a policy once: every step of a run asks for it."""
+    return load_policy(text, name=name)
 
 
 class Registry:
@@ -85,7 +92,7 @@ class Registry:
             return None
         files = self._store.get(f"{key}/{ENTRY}")
         release = parse_json(Release, files[RELEASE_FILE], name=f"{key}/{RELEASE_FILE}")
-        return Registered(release, load_policy(files[POLICY_FILE], name=f"{key}/{POLICY_FILE}"), files[POLICY_FILE])
+        return Registered(release, _policy(files[POLICY_FILE], f"{key}/{POLICY_FILE}"), files[POLICY_FILE])
 
     def all_keys(self) -> list[str]:
         """Return the keys of all registered releases, sorted."""

@@ -16,8 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from tars_ops.core.report.documented import DocumentedUnit
 from tars_ops.core.report.compliance import ComplianceIndex
+from tars_ops.core.report.documented import DocumentedUnit
 from tars_ops.core.report.narrative import Narrative
 from tars_ops.core.report.retrospective import Retrospective
 from tars_ops.core.report.week import days_text

@@ -27,7 +27,9 @@ def _own(name: str) -> AliasChoices:
 class Settings(BaseSettings):
     """The environment of one process."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     source: Annotated[str, Field(validation_alias=_own("SOURCE"))] = "recording:demo"
     """Where telemetry comes from: `http(s)://host:port` of a Prometheus-compatible server, `recording:demo` for the
@@ -42,7 +44,9 @@ class Settings(BaseSettings):
     """Longest watch of this deployment, days; it sets the day partitions."""
     autostart: Annotated[bool, Field(validation_alias=_own("AUTOSTART"))] = False
     """`1` starts schedules and sensors with the daemon; otherwise they are switched on in the UI."""
-    deadline_s: Annotated[float, Field(validation_alias=_own("PROMETHEUS_DEADLINE_S"), gt=0)] = 120.0
+    deadline_s: Annotated[float, Field(validation_alias=_own("PROMETHEUS_DEADLINE_S"), gt=0, allow_inf_nan=False)] = (
+        120.0
+    )
     """Seconds that one query may take in all, with its retries."""
     token: Annotated[SecretStr | None, Field(validation_alias=_own("PROMETHEUS_TOKEN"))] = None
     """Bearer token of the server."""

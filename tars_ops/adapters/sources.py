@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tars_ops.adapters.recording import RecordingSource
@@ -28,8 +29,9 @@ def open_source(address: str) -> TelemetrySource:
         return RecordingSource(DEMO if name == "demo" else Path(name))
     if address.startswith(("http://", "https://")):
         return _server(address, load_settings())
+    shown = re.sub(r"//.*@", "//***@", address)  # a password does not belong here; where it stands it is not repeated
     raise ConfigurationError(
-        f"TARS_OPS_SOURCE {address!r} is neither `http(s)://host:port`, `recording:demo` nor `recording:PATH`"
+        f"TARS_OPS_SOURCE {shown!r} is neither `http(s)://host:port`, `recording:demo` nor `recording:PATH`"
     )
 
 

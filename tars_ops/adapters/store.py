@@ -7,18 +7,23 @@ on a disk without locks and on object storage alike, and every older version sta
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import platform
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Protocol
+from typing import Annotated, Final, ParamSpec, Protocol, TypeVar
 
 import rfc8785
 from pydantic import Field, TypeAdapter, ValidationError
 
 from tars_ops.core.errors import (
     CannotCreateError,
+    ConfigurationError,
     ConflictError,
     MissingInputError,
     StoreError,
@@ -30,6 +35,28 @@ from tars_ops.core.model import Frozen, Sha256
 _KEY = re.compile(r"^[0-9A-Za-z][0-9A-Za-z._@+-]*(?:/[0-9A-Za-z][0-9A-Za-z._@+-]*)*\Z")
 _NUMBER = re.compile(r"^(\d{6})\.json\Z")
 TEMPORARY = ".tmp-"
+_LEFTOVER = re.compile(rf"^{re.escape(TEMPORARY)}([0-9a-f]{{8}})-(\d{{1,7}})-[0-9a-f]{{8}}\Z")
+_HOST: Final = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+"""A process number means nothing on another host."""
+NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_PLACE: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""What an operator mends by making room or choosing another place."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class StoredFile(Frozen):
@@ -60,7 +87,19 @@ def content_sha256(files: Mapping[str, StoredFile]) -> str:
     return hashlib.sha256(rfc8785.dumps(listed)).hexdigest()
 
 
-_POINTER = TypeAdapter(Pointer)
+class _Sealed(Frozen):
+    """A pointer as it is written: with the digest of its own canonical JSON, so that no byte of it is unchecked."""
+
+    pointer: Pointer
+    sha256: Sha256
+
+
+_SEALED = TypeAdapter(_Sealed)
+
+
+def _seal(pointer: Pointer) -> bytes:
+    document = pointer.model_dump(mode="json")
+    return rfc8785.dumps({"pointer": document, "sha256": hashlib.sha256(rfc8785.dumps(document)).hexdigest()})
 
 
 class Disk(Protocol):
@@ -89,6 +128,10 @@ class LocalDisk:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def __str__(self) -> str:
+        """Name the place."""
+        return str(self._root)
+
     def read(self, path: str) -> bytes:
         """Return the bytes at a path."""
         return (self._root / path).read_bytes()
@@ -108,27 +151,66 @@ class LocalDisk:
         """Write bytes that appear whole or not at all."""
         target = self._root / path
         self._make(target.parent)
-        temporary = target.parent / f"{TEMPORARY}{os.getpid()}-{target.name}"
+        sweep(target.parent)
+        created = not target.exists() and self._link(target, data)
+        self._do(sync_directory, target.parent)  # also where another writer came first and may not have got here
+        return created
+
+    def _link(self, target: Path, data: bytes) -> bool:
+        temporary = temporary_beside(target)
         try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(temporary, target)
+            self._write(temporary, data)
+            self._do(os.link, temporary, target)
         except FileExistsError:
             return False
         finally:
-            temporary.unlink(missing_ok=True)
-        sync_directory(target.parent)
+            self._do(temporary.unlink, missing_ok=True)
         return True
+
+    def _write(self, temporary: Path, data: bytes) -> None:
+        descriptor = self._do(os.open, temporary, NEW_FILE, 0o666)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._do(os.write, descriptor, rest) :]
+            self._do(os.fsync, descriptor)
+        finally:
+            os.close(descriptor)
 
     def _make(self, folder: Path) -> None:
         """Create a folder and make its own entry durable, up to the first one that exists."""
         if folder.is_dir():
             return
         self._make(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_directory(folder.parent)
+        self._do(folder.mkdir, exist_ok=True)
+        self._do(sync_directory, folder.parent)
+
+    def _do(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make one call of the system; the one door at which a test can let a disk fail."""
+        return call(*args, **kwargs)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name for writing a file, in its own folder; it tells whose it is and no two writers share it."""
+    return path.with_name(f"{TEMPORARY}{_HOST}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers of this host left in a folder when they died."""
+    for one in folder.iterdir():
+        found = _LEFTOVER.match(one.name)
+        if found and found[1] == _HOST and not _is_alive(int(found[2])):
+            one.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def sync_directory(folder: Path) -> None:
@@ -143,12 +225,30 @@ def sync_directory(folder: Path) -> None:
 
 
 class RemoteDisk:
-    """Any fsspec file system that can create an object exclusively: object storage, memory."""
+    """Any fsspec file system that can create an object exclusively: object storage, memory.
+
+    Raises
+    ------
+    ConfigurationError
+        If the URL is of no known kind, or its kind cannot create exclusively: two writers would overwrite each other.
+    """
 
     def __init__(self, url: str) -> None:
         import fsspec
 
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        scheme = url.partition("://")[0]
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url)
+        except (ImportError, OSError, ValueError) as error:
+            raise ConfigurationError(f"TARS_OPS_STORE: {scheme}:// cannot be opened: {error}") from error
+        if not self._fs.async_impl and type(self._fs).pipe_file is fsspec.AbstractFileSystem.pipe_file:
+            raise ConfigurationError(
+                f"TARS_OPS_STORE: {scheme}:// cannot create a file exclusively; take a directory or object storage"
+            )
+
+    def __str__(self) -> str:
+        """Name the place."""
+        return str(self._root)
 
     def _at(self, path: str) -> str:
         return str(PurePosixPath(self._root) / path)
@@ -172,6 +272,8 @@ class RemoteDisk:
     def create(self, path: str, data: bytes) -> bool:
         """Write bytes that appear whole or not at all."""
         target = self._at(path)
+        if self._fs.exists(target):
+            return False
         self._fs.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
         try:
             self._fs.pipe_file(target, data, mode="create")
@@ -189,45 +291,56 @@ class Store:
     @classmethod
     def at(cls, url: str) -> Store:
         """Open the store at a directory or an fsspec URL."""
-        return cls(RemoteDisk(url) if "://" in url else LocalDisk(Path(url)))
+        local = url.removeprefix("file://")
+        return cls(RemoteDisk(url) if "://" in local else LocalDisk(Path(local)))
 
     # -- writing --------------------------------------------------------------------------------------------------
 
     def put(self, key: str, files: Mapping[str, bytes]) -> Pointer:
-        """Keep an artifact; the same content again makes no new version.
+        """Keep an artifact; the same content again makes no new version, and brings back contents that are gone.
 
         Raises
         ------
         ConflictError
-            If somebody else committed a version in between.
+            If somebody else committed another content in between.
         CannotCreateError
-            If the place is read-only or refuses a new entry.
+            If the place is full, read-only or no directory.
         StoreError
-            If writing failed; what was there before is still there.
+            If writing failed otherwise; what was there before is still there.
+        TamperedError
+            If a content that is there already differs from its digest.
         """
         _checked(key)
         latest = self.pointer(key)
         listed = {path: _stored(data) for path, data in sorted(files.items())}
-        if latest and dict(latest.files) == listed:
-            return latest
-        try:
+        with self._writing(key):
             for path, data in files.items():
-                self._disk.create(_object(listed[path].sha256), data)
-            return self._commit(key, listed, latest)
-        except PermissionError as error:
-            raise CannotCreateError(f"{key}: {error.strerror or error}; make {error.filename} writable") from error
-        except OSError as error:
-            raise StoreError(f"writing {key} failed: {error}; the version before is intact, free the disk") from error
+                if not self._disk.create(_object(listed[path].sha256), data):
+                    self._checked_object(key, path, listed[path])
+            return latest if latest and dict(latest.files) == listed else self._commit(key, listed, latest)
 
     def _commit(self, key: str, files: Mapping[str, StoredFile], latest: Pointer | None) -> Pointer:
         number = latest.version + 1 if latest else 1
         follows = hashlib.sha256(self._raw(key, latest.version)).hexdigest() if latest else None
         pointer = Pointer(artifact=key, version=number, files=files, follows=follows)
-        if not self._disk.create(_version(key, number), rfc8785.dumps(pointer.model_dump(mode="json"))):
-            raise ConflictError(
-                f"{key}: another run committed version {number} first; run again to judge what is there"
-            )
-        return pointer
+        if self._disk.create(_version(key, number), _seal(pointer)):
+            return pointer
+        winner = self.pointer(key)
+        if winner and dict(winner.files) == files:
+            return winner
+        raise ConflictError(f"{key}: another run committed version {number} first; run again to judge what is there")
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            place = error.filename or self._disk
+            if error.errno in _NO_PLACE or isinstance(error, PermissionError):
+                raise CannotCreateError(
+                    f"{key}: {error.strerror or error}: {place}; make room or give a directory that can be written"
+                ) from error
+            raise StoreError(f"writing {key} to {place} failed: {error}; the version before is intact") from error
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -239,16 +352,18 @@ class Store:
             return None
         raw = self._raw(key, number)
         try:
-            pointer = _POINTER.validate_json(raw)
+            pointer = _SEALED.validate_json(raw).pointer
         except ValidationError as error:
-            raise TamperedError(f"the pointer {_version(key, number)} of the store is damaged: {error}") from error
+            raise TamperedError(f"{_version(key, number)} is no pointer; restore it from a backup") from error
+        if _seal(pointer) != raw:
+            raise TamperedError(f"{_version(key, number)} differs from its own digest; restore it from a backup")
         if (pointer.artifact, pointer.version) != (key, number):
             raise TamperedError(f"the pointer {_version(key, number)} of the store speaks of {pointer.artifact}")
         return pointer
 
     def versions(self, key: str) -> list[int]:
         """Return the numbers of the versions of an artifact, oldest first."""
-        found = (_NUMBER.match(name) for name in self._disk.names(f"pointers/{_checked(key)}"))
+        found = (_NUMBER.match(name) for name in self._names(f"pointers/{_checked(key)}"))
         return sorted(int(match.group(1)) for match in found if match)
 
     def _raw(self, key: str, number: int) -> bytes:
@@ -289,11 +404,17 @@ class Store:
 
     def children(self, folder: str) -> list[str]:
         """Return the names below a folder of keys, sorted."""
-        return [name for name in self._disk.names(f"pointers/{_checked(folder)}") if not _NUMBER.match(name)]
+        return [name for name in self._names(f"pointers/{_checked(folder)}") if not _NUMBER.match(name)]
 
     def roots(self) -> list[str]:
         """Return the first parts of all keys, sorted."""
-        return self._disk.names("pointers")
+        return self._names("pointers")
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            return self._disk.names(folder)
+        except OSError as error:
+            raise StoreError(f"listing {folder} of {self._disk} failed: {error}") from error
 
 
 def _stored(data: bytes) -> StoredFile:
@@ -309,6 +430,6 @@ def _version(key: str, number: int) -> str:
 
 
 def _checked(key: str) -> str:
-    if not _KEY.match(key) or len(key) > 200:
+    if not _KEY.match(key) or len(key) > 200 or any(_NUMBER.match(part) for part in key.split("/")):
         raise UsageError(f"{key!r} is not an artifact key such as `tars@1.0.1/stability/day_03`")
     return key

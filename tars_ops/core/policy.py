@@ -80,8 +80,11 @@ class RegressionLimits(Frozen):
     """How large a lasting harm must be for each severity: relative, or budgets burnt per day for ratios with an SLO."""
 
     medium: PositiveFloat
+    """Harm above which a regression is of medium severity; below it is low."""
     high: PositiveFloat
+    """Harm above which it is high: it asks for a closer watch."""
     critical: PositiveFloat
+    """Harm above which it is critical."""
 
     @model_validator(mode="after")
     def _are_ordered(self) -> Self:
@@ -101,6 +104,7 @@ class _Kpi(Frozen):
     """What every indicator has: a title, a direction and how far it may drift."""
 
     title: Annotated[str, Field(min_length=1, max_length=80)]
+    """Name of the KPI in tables and sentences."""
     drift_warn: PositiveFloat = 0.10
     """Harmful change from the baseline that asks for attention; relative, or budgets for a ratio with an SLO."""
     drift_fail: PositiveFloat = 0.30
@@ -139,8 +143,11 @@ class RatioKpi(_Kpi):
     """A share of good events out of two counters, weighted by events and exact."""
 
     kind: Literal["ratio"] = "ratio"
+    """What is measured, and how."""
     unit: Literal[Unit.RATIO] = Unit.RATIO
+    """Unit of the values."""
     worse: Literal[Worse.DOWN] = Worse.DOWN
+    """Direction of change that hurts."""
     bad: Selector
     """Counter of bad events. Absent while ``total`` counts means no bad events."""
     total: Selector | None = None
@@ -181,25 +188,35 @@ class ComplementKpi(Frozen):
     """One minus another ratio: reported beside it, neither gated nor scored a second time."""
 
     kind: Literal["complement"] = "complement"
+    """What is measured, and how."""
     unit: Literal[Unit.RATIO] = Unit.RATIO
+    """Unit of the values."""
     worse: Literal[Worse.UP] = Worse.UP
+    """Direction of change that hurts."""
     title: Annotated[str, Field(min_length=1, max_length=80)]
+    """Name of the KPI in tables and sentences."""
     of: Name
+    """Name of the ratio KPI that this one is the rest of."""
 
 
 class LatencyKpi(_Kpi):
     """A quantile of a duration, taken last, from summed histogram buckets."""
 
     kind: Literal["latency"] = "latency"
+    """What is measured, and how."""
     unit: Literal[Unit.SECONDS] = Unit.SECONDS
+    """Unit of the values."""
     worse: Literal[Worse.UP] = Worse.UP
+    """Direction of change that hurts."""
     histogram: Name
     """A key of the policy's ``histograms``."""
     quantile: Ratio
+    """Share of the events that are at most as slow as the value, for example 0.99."""
     slo: LatencySlo | None = None
     maximum: PositiveFloat | None = None
     """Comfort limit without a budget, seconds."""
     min_events: PositiveInt = 50
+    """Fewer events in a day leave the KPI unknown; at least ``1 / (1 - quantile)`` are always needed."""
     regression: RegressionLimits = LATENCY_LIMITS
 
     @property
@@ -212,9 +229,13 @@ class UptimeKpi(_Kpi):
     """The mean of ``up``: a probe of the scrape, a proxy of availability and labelled as such."""
 
     kind: Literal["uptime"] = "uptime"
+    """What is measured, and how."""
     unit: Literal[Unit.RATIO] = Unit.RATIO
+    """Unit of the values."""
     worse: Literal[Worse.DOWN] = Worse.DOWN
+    """Direction of change that hurts."""
     series: Selector = "up"
+    """The series whose mean is the uptime; coverage is counted on it."""
     regression: RegressionLimits = GAUGE_LIMITS
 
     @property
@@ -227,12 +248,17 @@ class GaugeKpi(_Kpi):
     """A quantity that a query gives per service, summarised over the day."""
 
     kind: Literal["gauge"] = "gauge"
+    """What is measured, and how."""
     unit: Unit
+    """Base unit of the query's values; reports write it beside every figure."""
     worse: Worse
+    """Direction of change that hurts; ``either`` counts both."""
     promql: PromQL
+    """Query of the samples, one series per service."""
     series: Selector
     """The raw series behind the query: coverage is counted on it."""
     statistic: Literal["mean", "max"] = "mean"
+    """How the samples of a day become its value."""
     across: Literal["sum", "mean", "max"] = "sum"
     """How services add up to the total that stands beside them."""
     absent_is_zero: bool = False
@@ -251,8 +277,11 @@ class Price(Frozen):
     """What one unit of a measured resource costs."""
 
     promql: PromQL
+    """Query of the amount in use, one series per service."""
     usd_per_unit_hour: PositiveFloat
+    """Price of one unit for one hour."""
     note: Annotated[str, Field(max_length=120)] = ""
+    """What the unit is and where the price comes from, for readers."""
 
 
 CostPart = Literal["compute", "storage", "network", "other"]
@@ -262,9 +291,13 @@ class CostKpi(_Kpi):
     """US dollars per hour: measured resources times the policy's prices, in up to four parts."""
 
     kind: Literal["cost"] = "cost"
+    """What is measured, and how."""
     unit: Literal[Unit.USD] = Unit.USD
+    """Unit of the values."""
     worse: Literal[Worse.UP] = Worse.UP
+    """Direction of change that hurts."""
     prices: Annotated[Mapping[CostPart, Price], Field(min_length=1)]
+    """Measured resources and what they cost, by part; the cost is their sum."""
     series: Selector
     """The raw series that coverage is counted on."""
     regression: RegressionLimits = COST_LIMITS
@@ -288,11 +321,13 @@ class Measurement(Frozen):
     selector: Matchers
     """Matchers that every series of the product carries."""
     service_label: LabelName = "service"
+    """Label that names the service; every KPI is judged for each of its values."""
     version_label: LabelName | None = "version"
     """Label that holds the version, so that overlapping releases do not mix; null where there is none."""
     services: tuple[str, ...] = ()
     """Services that must answer; empty takes those of the GA day."""
     scrape_interval_s: Annotated[int, Field(ge=1, le=300)] = 60
+    """Distance of two scrapes of the server; coverage is counted against it."""
     step_s: Annotated[int, Field(ge=1, le=3600)] = 60
     """Distance of two samples."""
     slot_s: Annotated[int, Field(ge=1, le=3600)] = 300
@@ -336,9 +371,13 @@ class Health(Frozen):
     """How the parts of the health score are weighted; they sum to one."""
 
     availability: Share = 0.40
+    """Weight of the worst burn rate of a ratio with an objective."""
     latency: Share = 0.30
+    """Weight of the worst latency with an objective."""
     uptime: Share = 0.15
+    """Weight of the worst uptime."""
     drift: Share = 0.15
+    """Weight of the worst harmful drift of any KPI."""
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -368,12 +407,14 @@ class Policy(Frozen):
     version: Literal[1]
     """Version of this file format."""
     product: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")]
+    """Name of the product, the part of a release key before the `@`."""
     owner: Annotated[str, Field(pattern=r"^(team:[a-z0-9_-]+|[^@\s]+@[^@\s]+)$")]
     """Who answers for the product: ``team:name`` or an e-mail address."""
     measurement: Measurement
     histograms: Mapping[Name, Annotated[tuple[PositiveFloat, ...], Field(min_length=2)]] = {}
     """Upper bounds of the buckets of each histogram, seconds, without +Inf."""
     kpis: Annotated[Mapping[Name, Kpi], Field(min_length=1)]
+    """The indicators by name, in the order in which reports show them."""
     judgement: Judgement = Judgement()
     anomalies: Anomalies = Anomalies()
     health: Health = Health()

@@ -18,7 +18,7 @@ from tars_ops.core.model import Frozen, Instant, Sha256
 KEY_PATTERN = re.compile(r"^[a-z0-9][a-z0-9._-]{0,31}@[0-9A-Za-z][0-9A-Za-z._+-]{0,31}\Z")
 """What Dagster's dynamic partitions do not check by themselves: `|` and `,` would break them silently."""
 
-_DAY = re.compile(r"^day_(\d\d)\Z")
+_DAY = re.compile(r"^day_([0-9][0-9])\Z")
 LONGEST_WATCH_DAYS = 99
 
 

@@ -61,6 +61,8 @@ def p_at_least(n_bad: int, n_total: int, *, probability: float) -> float:
     """
     if n_bad <= 0:
         return 1.0
+    if n_bad > n_total:
+        return 0.0
     return float(special.betainc(n_bad, n_total - n_bad + 1, probability))
 
 
@@ -74,6 +76,7 @@ def bad_interval(n_bad: int, n_total: int, *, alpha: float = 0.05) -> tuple[floa
     """
     if n_total <= 0:
         return (0.0, 1.0)
+    n_bad = min(n_bad, n_total)
     low = 0.0 if n_bad == 0 else float(special.betaincinv(n_bad, n_total - n_bad + 1, alpha / 2))
     high = 1.0 if n_bad == n_total else float(special.betaincinv(n_bad + 1, n_total - n_bad, 1 - alpha / 2))
     return (low, high)

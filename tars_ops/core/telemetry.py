@@ -25,6 +25,8 @@ IntArray = NDArray[np.int64]
 
 SAMPLE_COLUMNS: Final = ("kpi", "service", "at", "value")
 COUNT_COLUMNS: Final = ("counter", "service", "le", "slot", "count")
+_INSTANTS: Final = "datetime64[ms, UTC]"
+_TYPES: Final = {"at": _INSTANTS, "slot": _INSTANTS, "value": "float32", "count": "int64"}
 BAD, TOTAL, INF = "bad", "total", "+Inf"
 ALL_SERVICES: Final = "*"
 """Names the total that stands beside the services; no service can be called so."""
@@ -153,6 +155,9 @@ class Telemetry:
         _check(self.samples, SAMPLE_COLUMNS, "samples")
         _check(self.counts, COUNT_COLUMNS, "counts")
         _check(self.prior, COUNT_COLUMNS, "prior")
+        _check_numbers(self.samples["value"], "samples.value")
+        _check_numbers(self.counts["count"], "counts.count")
+        _check_numbers(self.prior["count"], "prior.count")
         _check_window(self.samples["at"], self.quality.window, "samples.at")
         _check_window(self.counts["slot"], self.quality.window, "counts.slot")
 
@@ -160,10 +165,12 @@ class Telemetry:
     def sha256(self) -> str:
         """Digest of the content: every value, every count and what is known of their quality.
 
-        Independent of the file format and of the server's version, so that a recording and the server it was taken
-        from have the same digest.
+        Independent of the file format, of the server's version and of the digests of its raw answers (a server adds
+        floats in any order, so their last bit may differ), so that a recording and the server it was taken from have
+        the same digest.
         """
-        digest = hashlib.sha256(self.quality.model_dump_json(exclude={"server"}).encode())
+        volatile = {"server": True, "kpis": {"__all__": {"response_sha256"}}}
+        digest = hashlib.sha256(self.quality.model_dump_json(exclude=volatile).encode())
         for frame in (self.samples, self.counts, self.prior):
             for column in frame.columns:
                 digest.update(_bytes(frame[column]))
@@ -173,6 +180,9 @@ class Telemetry:
 def _check(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
     if tuple(frame.columns) != tuple(columns):
         raise ContractError(f"{name} has the columns {list(frame.columns)}, not {list(columns)}")
+    for column in columns[-2:]:
+        if str(frame[column].dtype) != _TYPES[column]:
+            raise ContractError(f"{name}.{column} is of type {frame[column].dtype}, not {_TYPES[column]}")
     follows = np.zeros(max(0, len(frame) - 1), dtype=bool)
     same = ~follows
     for key in columns[:-1]:
@@ -193,6 +203,14 @@ def _ordinal(column: pd.Series, name: str) -> IntArray:
     if not column.cat.categories.is_monotonic_increasing:
         raise ContractError(f"the categories of {name} are not sorted")
     return np.asarray(column.cat.codes, dtype=np.int64)
+
+
+def _check_numbers(values: pd.Series, name: str) -> None:
+    found = values.to_numpy()
+    if not np.isfinite(found).all():
+        raise ContractError(f"{name} holds what is not a number; leave the row out, nothing is no value")
+    if name.endswith("count") and (found < 0).any():
+        raise ContractError(f"{name} holds {found.min()}, and no number of events is below 0")
 
 
 def _check_window(at: pd.Series, window: Window, name: str) -> None:
@@ -252,17 +270,24 @@ def sample_table(telemetry: Telemetry, kpi: str) -> SampleTable:
     return SampleTable(services, at_ms, values)
 
 
-def count_table(telemetry: Telemetry, counter: str) -> CountTable:
-    """Return the counts of one counter on the grid of the slots."""
+def count_table(telemetry: Telemetry, counter: str, *, les: Sequence[str] = ()) -> CountTable:
+    """Return the counts of one counter on the grid of the slots.
+
+    Parameters
+    ----------
+    les : sequence of str
+        Bounds that the histogram has. A frame leaves zeros out, so a bucket in which nothing fell would be missed, and
+        the bucket above it would seem to start lower than it does.
+    """
     window, slot_ms = telemetry.quality.window, 1000 * telemetry.quality.slot_s
     grid = np.arange(window.start_ms, window.end_ms, slot_ms, dtype=np.int64)
-    return _count_table(telemetry.counts[telemetry.counts["counter"] == counter], grid)
+    return _count_table(telemetry.counts[telemetry.counts["counter"] == counter], grid, les)
 
 
-def _count_table(rows: pd.DataFrame, grid: IntArray) -> CountTable:
+def _count_table(rows: pd.DataFrame, grid: IntArray, bounds: Sequence[str]) -> CountTable:
     row, services = _codes(rows["service"])
     code, names = _codes(rows["le"])
-    les = tuple(sorted(names, key=le_order))
+    les = tuple(sorted({*names, *bounds}, key=le_order))
     place = np.array([les.index(name) for name in names], dtype=np.int64)
     counts = np.zeros((len(services), len(les), len(grid)), dtype=np.int64)
     if len(rows):
@@ -276,10 +301,10 @@ def _codes(column: pd.Series) -> tuple[IntArray, tuple[str, ...]]:
     return np.asarray(used.cat.codes, dtype=np.int64), tuple(used.cat.categories)
 
 
-def prior_table(telemetry: Telemetry, counter: str) -> CountTable:
+def prior_table(telemetry: Telemetry, counter: str, *, les: Sequence[str] = ()) -> CountTable:
     """Return the daily counts before GA of one counter, in the same shape."""
     rows = telemetry.prior[telemetry.prior["counter"] == counter]
-    return _count_table(rows, np.unique(_millis(rows["slot"])))
+    return _count_table(rows, np.unique(_millis(rows["slot"])), les)
 
 
 def le_order(le: str) -> tuple[float, str]:
@@ -297,14 +322,14 @@ def utc_column(at_ms: IntArray) -> pd.Series:
 
 
 def sample_frame(tables: Mapping[str, SampleTable]) -> pd.DataFrame:
-    """Return tables of samples as one sorted frame; rows without a value are left out."""
+    """Return tables of samples as one sorted frame; rows without a finite value are left out."""
     return _frame(
         SAMPLE_COLUMNS,
         (
             (kpi, service, table.at_ms[known], table.values[i][known].astype(np.float32))
             for kpi, table in sorted(tables.items())
             for i, service in enumerate(table.services)
-            if (known := ~np.isnan(table.values[i])).any()
+            if (known := np.isfinite(table.values[i])).any()
         ),
         np.float32,
     )

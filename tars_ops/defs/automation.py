@@ -27,7 +27,7 @@ from tars_ops.adapters.registry import Registered
 from tars_ops.adapters.settings import load_settings
 from tars_ops.adapters.store import Store
 from tars_ops.core.release import day_key
-from tars_ops.defs.partitions import RELEASES, partition_of
+from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, partition_of, split
 from tars_ops.defs.resources import StoreResource
 
 GRACE = timedelta(minutes=10)
@@ -37,15 +37,40 @@ AUTOSTART = load_settings().autostart
 OPEN_WATCH, WATCH_DAY, JUDGE_RELEASE = "open_watch", "watch_day", "judge_release"
 
 
+def tags_of(partition_key: str) -> dict[str, str]:
+    """Return the tags of a run; the queue lets one run per release through at a time and goes by them.
+
+    Examples
+    --------
+    >>> tags_of("day_03|tars@1.0.1")
+    {'tars_ops/release': 'tars@1.0.1', 'tars_ops/day': 'day_03'}
+    >>> tags_of("tars@1.0.1")
+    {'tars_ops/release': 'tars@1.0.1'}
+    """
+    release, day = split(partition_key)
+    return {"tars_ops/release": release, **({"tars_ops/day": day_key(day)} if day else {})}
+
+
+def _tagged(partitions: dg.PartitionsDefinition) -> dg.PartitionedConfig:
+    """Tag every run of a job, also one that somebody launches in the UI."""
+    return dg.PartitionedConfig(
+        partitions_def=partitions,
+        run_config_for_partition_key_fn=lambda _: {},
+        tags_for_partition_key_fn=tags_of,
+    )
+
+
 open_watch = dg.define_asset_job(
     OPEN_WATCH,
     dg.AssetSelection.assets("ga_telemetry", "ga_baseline"),
+    config=_tagged(RELEASES),
     executor_def=dg.in_process_executor,
     description="Fetch the GA day of a release and freeze its baseline.",
 )
 watch_day = dg.define_asset_job(
     WATCH_DAY,
     dg.AssetSelection.assets("daily_telemetry", "daily_stability", "anomaly_events", "daily_health"),
+    config=_tagged(RELEASE_DAYS),
     executor_def=dg.in_process_executor,
     description="Fetch and judge one day of a release.",
 )
@@ -59,6 +84,7 @@ judge_release = dg.define_asset_job(
         "compliance_index",
         "executive_bundle",
     ),
+    config=_tagged(RELEASES),
     executor_def=dg.in_process_executor,
     description="Judge a release as of a day and refresh every report.",
 )
@@ -95,7 +121,7 @@ def baselines_that_are_due(
         key = registered.release.key
         if _is_over(registered, 0, now) and store.open().pointer(GA_BASELINE.key(key)) is None:
             n += 1
-            yield dg.RunRequest(run_key=f"{key}|ga", partition_key=key, tags={"tars_ops/release": key})
+            yield dg.RunRequest(run_key=f"{key}|ga", partition_key=key)
     if not n:
         yield dg.SkipReason("no release waits for its baseline")
 
@@ -116,11 +142,7 @@ def days_that_are_due(
         key = registered.release.key
         for day in due_days(opened, registered, now):
             n += 1
-            yield dg.RunRequest(
-                run_key=f"{key}|{day_key(day)}",
-                partition_key=partition_of(key, day),
-                tags={"tars_ops/release": key, "tars_ops/day": day_key(day)},
-            )
+            yield dg.RunRequest(run_key=f"{key}|{day_key(day)}", partition_key=partition_of(key, day))
     if not n:
         yield dg.SkipReason("no day is due")
 
@@ -152,7 +174,7 @@ def verdict_follows_every_judged_day(
                 run_key=f"{key}|{as_of_key(as_of)}|{evidence[:16]}",
                 partition_key=key,
                 run_config=verdict_config(as_of),
-                tags={"tars_ops/release": key, "tars_ops/as_of": as_of_key(as_of)},
+                tags={"tars_ops/as_of": as_of_key(as_of)},
             )
     if not n:
         yield dg.SkipReason("every judged day has its verdict")

@@ -16,12 +16,13 @@ from tars_ops.core.units import percent, show
 from tars_ops.core.verdict import Verdict, worst
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.measure import Measured
-from tars_ops.core.watch.stability import DailyStability, keeps_its_promise
+from tars_ops.core.watch.stability import DailyStability, expected, keeps_its_promise
 from tars_ops.defs.failures import reported
 from tars_ops.defs.metadata import table
 from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, release_of
 from tars_ops.defs.resources import StoreResource
 
+_BASELINE = {"ga_baseline": dg.AssetIn("ga_baseline")}
 KEEPS = "_keeps_its_objective"
 
 
@@ -47,9 +48,12 @@ def _specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetChec
 
 
 def result(
-    name: str, verdict: Verdict, said: str, *, metadata: dict[str, dg.MetadataValue | str | float] | None = None
+    name: str | None, verdict: Verdict, said: str, *, metadata: dict[str, dg.MetadataValue | str | float] | None = None
 ) -> dg.AssetCheckResult:
-    """Return the outcome of a gate: a failure is an error, an unknown a warning, neither passes."""
+    """Return the outcome of a gate: a failure is an error, an unknown a warning, neither passes.
+
+    ``name`` is needed only where one function judges several claims.
+    """
     return dg.AssetCheckResult(
         check_name=name,
         passed=verdict in {Verdict.PASS, Verdict.WARN},
@@ -62,39 +66,32 @@ def result(
 # -- on telemetry -------------------------------------------------------------------------------------------------
 
 
-def _coverage(telemetry: Telemetry, policy: Policy) -> dg.AssetCheckResult:
-    quality, needed = telemetry.quality, policy.measurement.min_coverage
-    services = sorted({*policy.measurement.services, *quality.services})
-    poor = [
-        {"kpi": kpi, "service": service, "reason": reason}
-        for kpi in policy.judged
-        for service in services
-        if (reason := quality.why_unknown(kpi, service, min_coverage=needed))
-    ]
-    lowest = min((one.coverage for one in quality.series), default=0.0)
-    verdict = Verdict.UNKNOWN if poor or not services else Verdict.PASS
+def _covers(telemetry: Telemetry, baseline: GaBaseline, policy: Policy) -> dg.AssetCheckResult:
+    needed = policy.measurement.min_coverage
+    judged = list(expected(telemetry, baseline, policy))
+    poor = [{"kpi": kpi, "service": service, "reason": reason} for kpi, service, reason in judged if reason]
+    lowest = min((one.coverage for one in telemetry.quality.series), default=0.0)
+    verdict = Verdict.UNKNOWN if poor or not judged else Verdict.PASS
     said = f"lowest coverage {percent(lowest)}, needed {percent(needed)}; {len(poor)} KPIs of services are not known"
-    return result(
-        "telemetry_covers_the_window", verdict, said, metadata={"lowest_coverage": lowest, "unknown": table(poor)}
-    )
+    return result(None, verdict, said, metadata={"lowest_coverage": lowest, "unknown": table(poor)})
 
 
-@dg.asset_check(asset="ga_telemetry", partitions_def=RELEASES)
+@dg.asset_check(asset="ga_telemetry", additional_ins=_BASELINE, partitions_def=RELEASES)
 def ga_telemetry_covers_the_window(
-    context: dg.AssetCheckExecutionContext, ga_telemetry: Telemetry, store: StoreResource
+    context: dg.AssetCheckExecutionContext, ga_telemetry: Telemetry, ga_baseline: GaBaseline, store: StoreResource
 ) -> dg.AssetCheckResult:
     """Enough scrapes of every service arrived on the GA day, and the server warned about nothing."""
     with reported():
-        return _coverage(ga_telemetry, store.release(release_of(context)).policy)._replace(check_name=None)
+        return _covers(ga_telemetry, ga_baseline, store.release(release_of(context)).policy)
 
 
-@dg.asset_check(asset="daily_telemetry", partitions_def=RELEASE_DAYS)
+@dg.asset_check(asset="daily_telemetry", additional_ins=_BASELINE, partitions_def=RELEASE_DAYS)
 def daily_telemetry_covers_the_window(
-    context: dg.AssetCheckExecutionContext, daily_telemetry: Telemetry, store: StoreResource
+    context: dg.AssetCheckExecutionContext, daily_telemetry: Telemetry, ga_baseline: GaBaseline, store: StoreResource
 ) -> dg.AssetCheckResult:
-    """Enough scrapes of every service arrived on this day, and the server warned about nothing."""
+    """Enough scrapes of every service of the GA day arrived on this day, and the server warned about nothing."""
     with reported():
-        return _coverage(daily_telemetry, store.release(release_of(context)).policy)._replace(check_name=None)
+        return _covers(daily_telemetry, ga_baseline, store.release(release_of(context)).policy)
 
 
 # -- on objectives ------------------------------------------------------------------------------------------------

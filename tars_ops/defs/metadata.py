@@ -91,7 +91,15 @@ def stability_metadata(stability: DailyStability, units: Mapping[str, Unit]) -> 
         "n_fail": n[Verdict.FAIL],
         "n_unknown": n[Verdict.UNKNOWN],
         "n_warn": n[Verdict.WARN],
-        "highest_burn_rate": max((row.burn for row in rows if row.burn is not None), default=0.0),
+        "highest_burn_rate": round(max((row.burn for row in rows if row.burn is not None), default=0.0), 3),
+        # sentences in a table of their own: beside seven columns the UI breaks them after every letter
+        "findings": table(
+            [
+                {"verdict": row.verdict.value, "kpi": row.kpi, "service": row.service, "reason": row.reason}
+                for row in rows
+                if row.verdict is not Verdict.PASS
+            ]
+        ),
         "kpis": table(
             [
                 {
@@ -101,7 +109,6 @@ def stability_metadata(stability: DailyStability, units: Mapping[str, Unit]) -> 
                     "value": show(row.measured.value, units[row.kpi]),
                     "GA day": show(row.baseline, units[row.kpi]),
                     "drift": change_text(Drift(row.drift, row.drift_in, row.harm)),
-                    "reason": row.reason,
                 }
                 for row in rows
             ]
@@ -161,7 +168,7 @@ def regression_metadata(analysis: RegressionAnalysis) -> Metadata:
         "tier_reason": analysis.tier_reason,
         "assessment": analysis.assessment,
         "n_active_regressions": len(active),
-        "highest_budget_spent": max((one.spent for one in analysis.budgets), default=0.0),
+        "highest_budget_spent": round(max((one.spent for one in analysis.budgets), default=0.0), 3),
         "days": table(
             [{"day": one.day, "state": one.state.value, "verdict": one.verdict.value} for one in analysis.days]
         ),

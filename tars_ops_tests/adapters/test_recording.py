@@ -171,7 +171,9 @@ def test_an_intact_archive_that_is_no_recording_is_refused(small: Path, lacks: s
 
 def test_folders_that_are_no_days_are_not_taken_for_days(small: Path) -> None:
     files = {path: data for path, data in read_archive(small).items() if path != MANIFEST}
-    small.write_bytes(packed({**files, "telemetry/notes.txt": b"", "telemetry/day_x1/a": b"", "telemetry/day_011/a": b""}))
+    small.write_bytes(
+        packed({**files, "telemetry/notes.txt": b"", "telemetry/day_x1/a": b"", "telemetry/day_011/a": b""})
+    )
 
     assert RecordingSource(small).days == [0, 1, 2]
 

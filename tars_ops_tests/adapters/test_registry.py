@@ -136,7 +136,7 @@ def test_in_an_empty_registry_none_is_known(store: Store) -> None:
     ],
 )
 def test_a_hostile_key_is_refused_with_an_example(store: Store, key: str) -> None:
-    with pytest.raises(UsageError, match="for example `tars@1.0.1`"):
+    with pytest.raises(UsageError, match=r"for example `tars@1\.0\.1`"):
         Registry(store).get(key)
 
 
@@ -172,5 +172,5 @@ def test_a_changed_entry_on_the_disk_is_told_before_it_is_parsed(store: Store, t
 def test_an_entry_of_an_older_release_of_the_program_says_what_it_lacks(store: Store) -> None:
     store.put(f"{RELEASE.key}/{ENTRY}", {"release.json": b'{"product":"tars"}', "policy.yaml": POLICY_TEXT})
 
-    with pytest.raises(ContractError, match="(?s)release.json is not a Release.*version"):
+    with pytest.raises(ContractError, match=r"(?s)release\.json is not a Release.*version"):
         Registry(store).get(RELEASE.key)

@@ -26,6 +26,7 @@ MIXED = {
     (5, "cache_hit_ratio", "worker"): UNKNOWN,
     (7, "cpu", "api"): 0.6,
     (7, "p99_latency", "worker"): 0.6,
+    **{(day, "cost_per_hour", "api"): 1.29 for day in (4, 5, 6, 7)},
 }
 SECTIONS = (
     "Executive Summary",
@@ -90,7 +91,8 @@ def body(html: str) -> str:
 def poisoned(value: Any, poison: str, name: str = "") -> Any:
     """Put a hostile text into every field that may hold words of somebody else."""
     if isinstance(value, dict):
-        return {key: poisoned(inner, poison, key) for key, inner in value.items()}
+        names = {key: poison if key.startswith("day_0") else key for key in value}
+        return {names[key]: poisoned(inner, poison, key) for key, inner in value.items()}
     if isinstance(value, list):
         strings = name in FREE_LISTS and all(isinstance(one, str) for one in value)
         return [poison if strings else poisoned(one, poison, name) for one in value]

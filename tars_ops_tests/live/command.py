@@ -45,10 +45,11 @@ class Home:
     policies: Path = POLICIES
     extra: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *args: str, timeout_s: float = 300) -> Done:
-        """Run ``tars-ops`` with these arguments."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of this home finds in its environment."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TARS_OPS_", "DAGSTER_"))}
-        environment = {
+        return {
             **inherited,
             "TARS_OPS_STORE": str(self.root / "store"),
             "TARS_OPS_SOURCE": self.source,
@@ -57,10 +58,13 @@ class Home:
             "DAGSTER_DISABLE_TELEMETRY": "1",
             **self.extra,
         }
+
+    def run(self, *args: str, timeout_s: float = 300) -> Done:
+        """Run ``tars-ops`` with these arguments."""
         done = subprocess.run(
             [sys.executable, "-m", "tars_ops.cli", *args],
             cwd=self.root,
-            env=environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=timeout_s,

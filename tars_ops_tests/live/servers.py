@@ -6,6 +6,7 @@ Belongs here: finding binaries and ports, starting, waiting, stopping. What the 
 
 import contextlib
 import http.client
+import importlib.util
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -49,11 +50,17 @@ class PrometheusProcess(ServerProcess):
 
 def require(binary: str) -> str:
     """Return the path of a program; without it skip the test, but fail where CI promises to have it."""
-    return shutil.which(binary) or _missing(binary)
+    return shutil.which(binary) or missing(f"{binary} is not installed: run `make servers`")
 
 
-def _missing(binary: str) -> NoReturn:
-    reason = f"{binary} is not installed: run `make servers`"
+def require_module(name: str) -> None:
+    """Skip the test without this Python package, but fail where CI promises to have it."""
+    if importlib.util.find_spec(name) is None:
+        missing(f"the Python package {name} is not installed: run `make test`")
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip a test for what this machine lacks, but fail where CI promises to have it."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -86,7 +93,7 @@ def prometheus(tsdb_dir: Path, *, config: str | None = None, args: Sequence[str]
             "--storage.tsdb.max-block-duration=2h",
             *args,
         ]
-        with _serving(command, f"http://{address}", "/-/ready", Path(own, "log")) as server:
+        with serving(command, f"http://{address}", "/-/ready", Path(own, "log")) as server:
             yield PrometheusProcess(server.url, server.pid, server.log)
 
 
@@ -97,7 +104,7 @@ def node_exporter() -> Iterator[ServerProcess]:
     command = [require("prometheus-node-exporter"), f"--web.listen-address={address}"]
     with (
         tempfile.TemporaryDirectory(prefix="node-exporter-") as own,
-        _serving(command, f"http://{address}", "/", Path(own, "log")) as server,
+        serving(command, f"http://{address}", "/", Path(own, "log")) as server,
     ):
         yield server
 
@@ -118,18 +125,29 @@ def instrumented_process(
     ]
     with (
         tempfile.TemporaryDirectory(prefix="instrumented-") as own,
-        _serving(command, f"http://127.0.0.1:{port}", "/metrics", Path(own, "log")) as server,
+        serving(command, f"http://127.0.0.1:{port}", "/metrics", Path(own, "log")) as server,
     ):
         yield server
 
 
 @contextlib.contextmanager
-def _serving(command: Sequence[str], url: str, ready_path: str, log: Path) -> Iterator[ServerProcess]:
+def serving(
+    command: Sequence[str],
+    url: str,
+    ready_path: str,
+    log: Path,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    deadline_s: float = READY_DEADLINE_S,
+) -> Iterator[ServerProcess]:
     """Start a server in a session of its own, hand it over when it is ready, stop it whatever happens."""
     with (
         log.open("wb") as output,
         subprocess.Popen(
             [*DEFAULT_SIGNALS, *command],
+            cwd=cwd,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -137,19 +155,19 @@ def _serving(command: Sequence[str], url: str, ready_path: str, log: Path) -> It
         ) as process,
     ):
         try:
-            _await_ready(process, url, ready_path, log)
+            _await_ready(process, url, ready_path, log, deadline_s)
             yield ServerProcess(url, process.pid, log)
         finally:
             _stop(process)
 
 
-def _await_ready(process: subprocess.Popen[bytes], url: str, path: str, log: Path) -> None:
-    deadline = time.monotonic() + READY_DEADLINE_S
+def _await_ready(process: subprocess.Popen[bytes], url: str, path: str, log: Path, deadline_s: float) -> None:
+    deadline = time.monotonic() + deadline_s
     while not _answers_ok(url, path):
         if process.poll() is not None:
             _give_up(f"{url} ended with status {process.returncode}", log)
         if time.monotonic() > deadline:
-            _give_up(f"{url}{path} was not ready within {READY_DEADLINE_S:.0f} s", log)
+            _give_up(f"{url}{path} was not ready within {deadline_s:.0f} s", log)
         time.sleep(POLL_S)
 
 
@@ -170,10 +188,10 @@ def _answers_ok(url: str, path: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP_DEADLINE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
+    """Ask a server to end, then end what is left of its session."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_DEADLINE_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from tars_ops.core.model import Frozen
+from tars_ops.core.policy import Policy
 from tars_ops.core.report.burn_down import BurnDown, ServiceBudget
 from tars_ops.core.report.cost import CostAnalysis
 from tars_ops.core.report.degradations import Degradation
 from tars_ops.core.report.drifts import UnexpectedDrift
-from tars_ops.core.report.unknowns import Unknown
+from tars_ops.core.report.unknowns import Unknown, gaps, subject
 from tars_ops.core.report.week import Week, artifact, days_text
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import Decision, Priority, Severity
@@ -137,23 +138,13 @@ def _of_missing_days(week: Week) -> Iterator[Recommendation]:
 
 
 def _of_unknowns(week: Week, unknowns: Sequence[Unknown]) -> Iterator[Recommendation]:
-    grouped: dict[tuple[str | None, str | None], list[Unknown]] = {}
-    for one in unknowns:
-        if one.day in week.stabilities:
-            grouped.setdefault((one.kpi, one.service), []).append(one)
-    for (kpi, service), seen in grouped.items():
-        last = seen[-1]
-        urgent = last.is_promise and last.day == week.latest.day
-        days = tuple(dict.fromkeys(one.day for one in seen))
-        text = f"{_restore(week, kpi, service)}: unknown on {days_text(days)} ({last.reason})"
-        evidence = tuple(artifact(day) for day in days)
+    for gap in gaps([one for one in unknowns if one.day in week.stabilities]):
+        urgent = gap.is_promise and week.latest.day in gap.days
+        lost = subject(week.policy, gap)
+        what = f"Restore the telemetry of {lost}" if gap.kpis[0] else f"Materialise what is missing of {lost}"
+        text = f"{what}: unknown on {days_text(gap.days)} ({gap.reason})"
+        evidence = tuple(artifact(day) for day in gap.days)
         yield Recommendation(Priority.P1 if urgent else Priority.P2, text, evidence)
-
-
-def _restore(week: Week, kpi: str | None, service: str | None) -> str:
-    if kpi is None:
-        return "Materialise what is missing beside the stability"
-    return f"Restore the telemetry of {week.title(kpi)}{f' of {service}' if service else ''}"
 
 
 def _of_budgets(week: Week, burn_downs: Sequence[BurnDown]) -> Iterator[Recommendation]:
@@ -161,7 +152,7 @@ def _of_budgets(week: Week, burn_downs: Sequence[BurnDown]) -> Iterator[Recommen
         if line.kpi not in week.policy.slos:
             continue
         for one in line.services:
-            if one.spent is not None and is_at_risk(week, one):
+            if is_at_risk(week.policy, one):
                 text = (
                     f"Protect the error budget of {line.slo_name} of {one.service}: {percent(one.spent)} of "
                     f"{line.period_days} days is spent, {rest_text(one)}"
@@ -169,17 +160,19 @@ def _of_budgets(week: Week, burn_downs: Sequence[BurnDown]) -> Iterator[Recommen
                 yield Recommendation(Priority.P1, text, (REGRESSION_FILE,))
 
 
-def is_at_risk(week: Week, one: ServiceBudget) -> bool:
+def is_at_risk(policy: Policy, one: ServiceBudget) -> bool:
     """Tell whether a budget asks for somebody: over half spent, or ending soon."""
     if one.spent is None:
         return False
-    ends_soon = one.exhaustion_days is not None and one.exhaustion_days < week.policy.judgement.exhaustion_days
+    ends_soon = one.exhaustion_days is not None and one.exhaustion_days < policy.judgement.exhaustion_days
     return one.spent > BUDGET_AT_RISK or ends_soon
 
 
 def rest_text(one: ServiceBudget) -> str:
     """Say when the rest of a budget ends."""
-    if one.spent is not None and one.spent >= 1:
+    if one.spent is None:
+        return "the rest is unknown"
+    if one.spent >= 1:
         return "nothing is left"
     if one.exhaustion_days is None:
         return "the rest does not shrink at the pace since GA"

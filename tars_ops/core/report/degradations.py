@@ -53,7 +53,7 @@ def _incidents(week: Week, key: Key) -> Iterator[tuple[Mapping[int, Severity], i
     for day in week.days:
         if severity := week.severity(day, key):
             bad[day] = severity
-        elif bad and week.is_kept(day, key):
+        elif bad and week.is_over(day, key):
             yield bad, day
             bad = {}
     if bad:
@@ -83,9 +83,9 @@ def _resolution(week: Week, key: Key, last_bad: int, resolved_day: int | None) -
     unseen = tuple(day for day in week.days if last_bad < day < (resolved_day or week.as_of + 1))
     doubt = "; ".join(_unseen(week, key, day) for day in unseen)
     if resolved_day is not None:
-        row = week.row(resolved_day, key)
-        value = show(row.measured.value if row else None, week.kpi(key[0]).unit)
-        said = f"Good again on day {resolved_day}, at {value}"
+        row = week.rows[resolved_day][key]
+        words = "Good again" if row.verdict is Verdict.PASS else "Within its limits again, with a warning,"
+        said = f"{words} on day {resolved_day}, at {show(row.measured.value, week.kpi(key[0]).unit)}"
         return "resolved", f"{said}, after {doubt}" if doubt else said
     if doubt:
         return "unknown", f"Nobody knows whether it is over: {doubt}"
@@ -94,6 +94,8 @@ def _resolution(week: Week, key: Key, last_bad: int, resolved_day: int | None) -
 
 def _unseen(week: Week, key: Key, day: int) -> str:
     row = week.row(day, key)
+    if row is not None and row.verdict is not Verdict.UNKNOWN:
+        return f"on day {day} it was still {_change(row)} from the GA day, but too noisy to be sure"
     if row is not None:
         return f"day {day} is unknown ({row.reason})"
     return f"day {day} is missing" if day in week.missing else f"on day {day} the service was not measured"

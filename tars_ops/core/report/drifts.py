@@ -6,11 +6,12 @@ enough to be an incident is listed there instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
 from tars_ops.core.model import Frozen
+from tars_ops.core.report.degradations import Degradation
 from tars_ops.core.report.documented import percent_of
 from tars_ops.core.report.week import Key, Week
 from tars_ops.core.units import Unit
@@ -49,16 +50,17 @@ class UnexpectedDrift(Frozen):
     sentence: str
 
 
-def unexpected_drifts(week: Week) -> tuple[UnexpectedDrift, ...]:
-    """Return every drift of the latest judged day, the most harmful first."""
-    return tuple(sorted(_drifts(week), key=lambda one: -one.harm))
+def unexpected_drifts(week: Week, incidents: Sequence[Degradation]) -> tuple[UnexpectedDrift, ...]:
+    """Return every drift of the latest judged day that no open incident tells of, the most harmful first."""
+    told = {(one.kpi, one.service) for one in incidents if one.resolved_day is None}
+    return tuple(sorted(_drifts(week, told), key=lambda one: -one.harm))
 
 
-def _drifts(week: Week) -> Iterator[UnexpectedDrift]:
+def _drifts(week: Week, told: Collection[Key]) -> Iterator[UnexpectedDrift]:
     day = week.latest.day
     for key in week.keys:
         row = week.row(day, key)
-        if row is None or not _is_drift(week, row) or week.severity(day, key):
+        if row is None or not _is_drift(week, row) or key in told:
             continue
         before, after = row.baseline, row.measured.value
         if before is None or after is None or row.drift is None or row.harm is None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from tars_ops.core.policy import ComplementKpi
 from tars_ops.core.report.actions import BUDGET_AT_RISK, Findings
 from tars_ops.core.report.successes import targets
+from tars_ops.core.report.unknowns import gap_text, gaps
 from tars_ops.core.report.week import Week, days_text
 from tars_ops.core.units import percent
 
@@ -38,13 +39,11 @@ Improvement = tuple[str, str]
 def _evidence(week: Week, findings: Findings) -> Iterator[Improvement]:
     if week.missing:
         yield "Judge every day from a schedule and alert when one is late", f"{days_text(week.missing)} never judged"
-    rows = [one for one in findings.unknowns if one.day in week.stabilities]
-    if rows:
-        first = rows[0]
-        where = f"{first.kpi or 'all KPIs'} of {first.service or 'all services'}"
+    lost = gaps([one for one in findings.unknowns if one.day in week.stabilities])
+    for gap in lost[:1]:
         yield (
             "Check scrape coverage before GA, so that every promise can be judged",
-            f"{len(rows)} unknown result{'s' if len(rows) > 1 else ''}, the first on day {first.day}: {where}, {first.reason}",
+            f"{gap_text(week.policy, gap)}{f'; {len(lost) - 1} more gaps' if len(lost) > 1 else ''}",
         )
     if week.baseline.supersedes:
         yield (

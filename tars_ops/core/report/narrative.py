@@ -6,47 +6,25 @@ comparing days of the watch, never by a clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 from tars_ops.core.errors import ContractError
 from tars_ops.core.model import Frozen, Instant, Sha256
 from tars_ops.core.policy import Policy
 from tars_ops.core.release import Release
-from tars_ops.core.report.actions import BUDGET_AT_RISK, DUE
-from tars_ops.core.report.burn_down import BurnDown
-from tars_ops.core.report.degradations import Degradation
+from tars_ops.core.report.actions import DUE
+from tars_ops.core.report.changes import Standing, changes, last_judged_before
+from tars_ops.core.report.figures import SlaRow, TrendRow, sla_rows, trend_rows
 from tars_ops.core.report.retrospective import OverallStatus, Retrospective
-from tars_ops.core.report.week import days_text
-from tars_ops.core.units import UNKNOWN_TEXT, Unit, percent, show
-from tars_ops.core.verdict import DayState, Decision, Priority, Tier, Verdict
+from tars_ops.core.report.risks import risks
+from tars_ops.core.report.unknowns import gap_text, gaps
+from tars_ops.core.units import percent
+from tars_ops.core.verdict import DayState, Decision, Priority, Tier
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import Reason, RegressionAnalysis
 
 N_FACTS = 3
 MIN_ACTIONS, MAX_ACTIONS = 3, 5
-MAX_RISKS = 5
-NOTABLE_BUDGET = 1.0
-"""Percentage points of a budget that are worth a sentence."""
-BUDGET_AT_RISK_PERCENT = 100 * BUDGET_AT_RISK
-
-
-class SlaRow(Frozen):
-    """One promise on the day of the report, in words."""
-
-    slo: str
-    objective: str
-    worst_service: str
-    value: str
-    budget_spent: str
-    verdict: Verdict
-
-
-class TrendRow(Frozen):
-    """One figure day by day, in words; the GA day first."""
-
-    title: str
-    by_day: tuple[str, ...]
-    summary: str
 
 
 class Action(Frozen):
@@ -109,9 +87,8 @@ def build_narrative(
         If the parts are of different releases or days.
     """
     _check(release, retrospective, regression, previous)
-    before = previous if previous is not None and previous.as_of < retrospective.as_of else None
-    since = before.as_of if before else _last_judged_before(retrospective)
-    states = {state: _days_in(retrospective, state) for state in DayState}
+    before = _standing(previous) if previous is not None and previous.as_of < retrospective.as_of else None
+    since = before.as_of if before else last_judged_before(retrospective)
     return Narrative(
         release=release.key,
         as_of=retrospective.as_of,
@@ -121,16 +98,16 @@ def build_narrative(
         decision=regression.decision,
         decision_text=_decision_text(release, retrospective),
         overall_status=retrospective.overall_status,
-        sla=tuple(_sla_row(line, is_complement=line.kpi not in policy.slos) for line in retrospective.slo_burn_downs),
-        risks=_risks(policy, retrospective),
-        trends=tuple(_trends(retrospective)),
+        sla=sla_rows(policy, retrospective),
+        risks=risks(policy, retrospective),
+        trends=trend_rows(retrospective),
         actions=_actions(policy, retrospective),
         compared_with_day=since,
-        changes=_changes(policy, retrospective, health, before, since),
-        days_judged=states[DayState.JUDGED],
-        days_missing=states[DayState.MISSING],
-        days_pending=states[DayState.PENDING],
-        unknowns=_unknowns(policy, retrospective),
+        changes=changes(policy, retrospective, health, since=since, before=before),
+        days_judged=retrospective.days_in(DayState.JUDGED),
+        days_missing=retrospective.days_in(DayState.MISSING),
+        days_pending=retrospective.days_in(DayState.PENDING),
+        unknowns=tuple(gap_text(policy, gap) for gap in gaps(retrospective.unknowns)),
         policy_sha256=retrospective.provenance.policy_sha256,
         baseline_telemetry_sha256=retrospective.provenance.baseline_telemetry_sha256,
         baseline_supersedes=retrospective.provenance.baseline_supersedes,
@@ -149,12 +126,8 @@ def _check(
         )
 
 
-def _days_in(retrospective: Retrospective, state: DayState) -> tuple[int, ...]:
-    return tuple(one.day for one in retrospective.days if one.state is state)
-
-
-def _last_judged_before(retrospective: Retrospective) -> int:
-    return max((day for day in _days_in(retrospective, DayState.JUDGED) if day < retrospective.as_of), default=0)
+def _standing(previous: Narrative) -> Standing:
+    return Standing(previous.as_of, previous.tier, previous.decision)
 
 
 def _decision_text(release: Release, retrospective: Retrospective) -> str:
@@ -212,7 +185,7 @@ def _regression_fact(policy: Policy, regression: RegressionAnalysis) -> str:
     active = [one for one in regression.regressions if one.active]
     latest = max(one.day for one in regression.days if one.state is DayState.JUDGED)
     if not active:
-        return f"No regression is active on day {latest}"
+        return f"No regression is known to be active on day {latest}"
     worst = active[0]
     title = policy.kpis[worst.kpi].title
     n = f"{len(active)} regression{'s are' if len(active) > 1 else ' is'} active on day {latest}"
@@ -220,108 +193,9 @@ def _regression_fact(policy: Policy, regression: RegressionAnalysis) -> str:
 
 
 def _coverage_fact(retrospective: Retrospective) -> str:
-    n_judged, n_unknown = len(_days_in(retrospective, DayState.JUDGED)), len(retrospective.unknowns)
+    n_judged, n_unknown = len(retrospective.days_in(DayState.JUDGED)), len(retrospective.unknowns)
     unknown = f"{n_unknown or 'no'} {'result is' if n_unknown < 2 else 'results are'} unknown"
     return f"{n_judged} of {retrospective.as_of} days were judged; {unknown}"
-
-
-def _sla_row(line: BurnDown, *, is_complement: bool) -> SlaRow:
-    today = line.compliance_by_day[-1]
-    spent = line.budget_consumed_percent
-    return SlaRow(
-        slo=line.slo_name,
-        objective=_objective(line, is_complement=is_complement),
-        worst_service=today.service or UNKNOWN_TEXT,
-        value=_value(line, today.value),
-        budget_spent=UNKNOWN_TEXT if spent is None else f"{percent(spent / 100)} of {line.service}: {line.status}",
-        verdict=line.verdict,
-    )
-
-
-def _objective(line: BurnDown, *, is_complement: bool) -> str:
-    target = _value(line, line.target)
-    if line.unit == "ms":
-        return f"{show(1 - line.budget / 100, Unit.RATIO)} of events within {target}"
-    return f"{'at most' if is_complement else 'at least'} {target}"
-
-
-def _value(line: BurnDown, value: float | None) -> str:
-    if line.unit == "ms":
-        return show(None if value is None else value / 1000, Unit.SECONDS)
-    return show(None if value is None else value / 100, Unit.RATIO)
-
-
-def _risks(policy: Policy, retrospective: Retrospective) -> tuple[str, ...]:
-    found = [
-        *(f"{_lead(one)}: {one.description}" for one in retrospective.degradations if one.resolved_day is None),
-        *_budget_risks(policy, retrospective),
-        *(f"Drift of {one.sentence}" for one in retrospective.unexpected_drifts if one.investigation_needed),
-        *_unknown_risks(retrospective),
-    ]
-    if len(found) <= MAX_RISKS:
-        return tuple(found)
-    return (*found[: MAX_RISKS - 1], f"{len(found) - MAX_RISKS + 1} further risks stand in the retrospective")
-
-
-def _lead(one: Degradation) -> str:
-    return f"Open, {one.severity}" if one.resolution_status == "open" else f"Perhaps open, {one.severity}"
-
-
-def _budget_risks(policy: Policy, retrospective: Retrospective) -> Iterator[str]:
-    for line in retrospective.slo_burn_downs:
-        spent, left = line.budget_consumed_percent, line.days_to_exhaustion
-        if spent is None or line.kpi not in policy.slos:
-            continue
-        ends_soon = left is not None and left < policy.judgement.exhaustion_days
-        if spent > BUDGET_AT_RISK_PERCENT or ends_soon:
-            gone = f"{percent(spent / 100)} of the error budget of {line.slo_name} of {line.service} is spent"
-            yield gone if left is None else f"{gone}; the rest ends in {left:.1f} days at the pace since GA"
-
-
-def _unknown_risks(retrospective: Retrospective) -> Iterator[str]:
-    promises = [one for one in retrospective.unknowns if one.is_promise and one.kpi is not None]
-    if missing := _days_in(retrospective, DayState.MISSING):
-        yield f"Nobody judged {days_text(missing)}; what happened then is unknown"
-    if promises:
-        days = days_text(tuple(dict.fromkeys(one.day for one in promises)))
-        yield f"{len(promises)} results of objectives on {days} are unknown; a breach cannot be ruled out"
-
-
-def _trends(retrospective: Retrospective) -> Iterator[TrendRow]:
-    over = [one for one in retrospective.days if one.state is not DayState.PENDING]
-    scores = [None, *(one.health_score for one in over)]
-    yield _trend("Health score (0 to 100)", scores, ["-", *(_score(one) for one in scores[1:])], relative=False)
-    cost = retrospective.cost_analysis
-    dollars = [cost.ga_day_cost, *(one.usd for one in cost.by_day)]
-    yield _trend("Cost per day", dollars, [show(one, Unit.USD) for one in dollars])
-    for totals in retrospective.totals:
-        if totals.unit is Unit.PER_SECOND:
-            values = [one.value for one in totals.by_day]
-            yield _trend(totals.title, values, [show(one, totals.unit) for one in values])
-
-
-def _score(score: float | None) -> str:
-    return UNKNOWN_TEXT if score is None else f"{score:.1f}"
-
-
-def _trend(title: str, values: Sequence[float | None], texts: Sequence[str], *, relative: bool = True) -> TrendRow:
-    known = [day for day, value in enumerate(values) if value is not None]
-    if not known:
-        return TrendRow(title=title, by_day=tuple(texts), summary="not known on any day")
-    first, last = known[0], known[-1]
-    if first == last:
-        return TrendRow(title=title, by_day=tuple(texts), summary=f"known on {_day(first)} only: {texts[first]}")
-    change = _by(values[first], values[last]) if relative else ""
-    summary = f"from {texts[first]} on {_day(first)} to {texts[last]} on {_day(last)}{change}"
-    return TrendRow(title=title, by_day=tuple(texts), summary=summary)
-
-
-def _by(before: float | None, after: float | None) -> str:
-    return f" ({percent(after / before - 1, signed=True)})" if before and after is not None else ""
-
-
-def _day(day: int) -> str:
-    return f"day {day}" if day else "the GA day"
 
 
 def _actions(policy: Policy, retrospective: Retrospective) -> tuple[Action, ...]:
@@ -337,69 +211,3 @@ def _actions(policy: Policy, retrospective: Retrospective) -> tuple[Action, ...]
         for text in (*calm, *retrospective.process_improvements)
     ]
     return (*urgent, *rest[: max(0, MIN_ACTIONS - len(urgent))])
-
-
-def _changes(
-    policy: Policy,
-    retrospective: Retrospective,
-    health: Mapping[int, DailyHealth],
-    before: Narrative | None,
-    since: int,
-) -> tuple[str, ...]:
-    found = (
-        *(_turns(retrospective, before) if before else ()),
-        *_incident_changes(retrospective, since),
-        *_health_change(health, since, retrospective.as_of),
-        *_budget_changes(policy, retrospective, since),
-    )
-    if found:
-        return found
-    return (f"Since {_day(since)} no incident began or ended, and neither the health score nor a budget moved",)
-
-
-def _turns(retrospective: Retrospective, before: Narrative) -> Iterator[str]:
-    if before.tier is not retrospective.tier:
-        yield f"The tier went from {before.tier} on day {before.as_of} to {retrospective.tier}"
-    if before.decision is not retrospective.decision:
-        was, now = (one.decision.replace("_", " ") for one in (before, retrospective))
-        yield f"The decision went from {was} on day {before.as_of} to {now}"
-
-
-def _incident_changes(retrospective: Retrospective, since: int) -> Iterator[str]:
-    for one in retrospective.degradations:
-        if one.day_occurred > since:
-            yield f"New on day {one.day_occurred} ({one.severity}): {one.description}"
-        if one.resolved_day is not None and one.resolved_day > since:
-            yield f"Over on day {one.resolved_day}: {one.kpi} of {one.service}, bad on {days_text(one.days)}"
-    missing = [day for day in _days_in(retrospective, DayState.MISSING) if day > since]
-    if missing:
-        yield f"No judgement came of {days_text(missing)}"
-
-
-def _health_change(health: Mapping[int, DailyHealth], since: int, as_of: int) -> Iterator[str]:
-    now, was = health.get(as_of), health.get(since)
-    if now is None or was is None or now.score == was.score:
-        return
-    yield f"The health score went from {_score(was.score)} on day {since} to {_score(now.score)} on day {as_of}"
-
-
-def _budget_changes(policy: Policy, retrospective: Retrospective, since: int) -> Iterator[str]:
-    for line in retrospective.slo_burn_downs:
-        gone = {one.day: one.budget_consumed for one in line.compliance_by_day}
-        was, now = gone.get(since), gone.get(retrospective.as_of)
-        if line.kpi not in policy.slos or was is None or now is None or now - was < NOTABLE_BUDGET:
-            continue
-        yield (
-            f"The error budget of {line.slo_name} of {line.service} went from {percent(was / 100)} spent on "
-            f"{_day(since)} to {percent(now / 100)}"
-        )
-
-
-def _unknowns(policy: Policy, retrospective: Retrospective) -> tuple[str, ...]:
-    grouped: dict[tuple[str, str, str], list[int]] = {}
-    for one in retrospective.unknowns:
-        title = policy.kpis[one.kpi].title if one.kpi else "Everything"
-        grouped.setdefault((title, one.service or "all services", one.reason), []).append(one.day)
-    return tuple(
-        f"{title} of {service} on {days_text(days)}: {reason}" for (title, service, reason), days in grouped.items()
-    )

@@ -117,6 +117,10 @@ class Retrospective(Frozen):
     totals: tuple[Totals, ...]
     provenance: Provenance
 
+    def days_in(self, state: DayState) -> tuple[int, ...]:
+        """Return the days in one state."""
+        return tuple(one.day for one in self.days if one.state is state)
+
 
 def build_retrospective(
     release: Release,
@@ -144,8 +148,13 @@ def build_retrospective(
         If a day that the analysis judged is not given.
     """
     week = week_of(release, policy, baseline, stabilities, anomalies, health, regression)
+    incidents = degradations(week)
     findings = Findings(
-        degradations(week), unexpected_drifts(week), cost_analysis(week, cost_parts), burn_downs(week), unknowns(week)
+        incidents,
+        unexpected_drifts(week, incidents),
+        cost_analysis(week, cost_parts),
+        burn_downs(week),
+        unknowns(week),
     )
     recommended = recommendations(week, findings)
     tagged = tuple(one.tagged for one in recommended)

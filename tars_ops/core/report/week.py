@@ -136,16 +136,22 @@ class Week:
         found = self.regressions.get((row.kpi, row.service))
         if found is None or day not in found.days:
             return None
-        harm = row.burn if row.drift_in == "points" else row.harm
-        shown = found.comparison.day == day
-        severity = found.severity if shown else severity_of(harm or 0.0, self.kpi(row.kpi).limits)
+        severity = found.severity if found.comparison.day == day else self._harm_severity(row)
         return None if severity is Severity.LOW else severity
 
-    def is_kept(self, day: int, key: Key) -> bool:
-        """Tell whether a KPI of a service is known to have been good on a day."""
+    def _harm_severity(self, row: KpiDay) -> Severity:
+        harm = row.burn if row.drift_in == "points" else row.harm
+        return severity_of(harm or 0.0, self.kpi(row.kpi).limits)
+
+    def is_over(self, day: int, key: Key) -> bool:
+        """Tell whether an incident of a KPI of a service is known to be over on a day that was not bad.
+
+        A regression is not over while the harm is as large as before and has only become too noisy to be sure of.
+        """
         row = self.row(day, key)
-        known = row is not None and row.verdict is not Verdict.UNKNOWN
-        return known and self.severity(day, key) is None
+        if row is None or row.verdict is Verdict.UNKNOWN:
+            return False
+        return key not in self.regressions or self._harm_severity(row) is Severity.LOW
 
     def title(self, kpi: str) -> str:
         """Return how a KPI is called in a sentence."""

@@ -29,7 +29,7 @@ from tars_ops.core.telemetry import (
 )
 from tars_ops.core.verdict import Severity
 from tars_ops.core.watch.baseline import GaBaseline
-from tars_ops.core.watch.detector import Scores, ewma_z, score_counts, score_tail, two_sided_p
+from tars_ops.core.watch.detector import Scores, ewma_chart, score_counts, score_tail, two_sided_p
 
 SILENCE_S = 900
 """A series without samples for so long is silent."""
@@ -129,9 +129,10 @@ def _scored(telemetry: Telemetry, baseline: GaBaseline, policy: Policy, name: st
     blurred = _near_gaps(samples.values, n=policy.measurement.rate_window_s // policy.measurement.step_s)
     for i, service in enumerate(samples.services):
         row = Scores(scores.expected[i], np.where(blurred[i], np.nan, scores.p[i]))
-        step_ms = _step(samples.at_ms)
-        events = _events(name, service, kpi, policy, baseline, samples.at_ms, step_ms, samples.values[i], row)
-        yield known[i], list(events)
+        # the plain chart has marked its anomalies already: whatever is below 1
+        threshold = policy.anomalies.p_threshold if policy.anomalies.method == "tail" else 1.0
+        values = samples.values[i]
+        yield known[i], list(_events(name, service, kpi, policy, baseline, samples.at_ms, values, row, threshold))
 
 
 def _near_gaps(values: FloatArray, *, n: int) -> np.ndarray:
@@ -153,14 +154,16 @@ def _sample_scores(
     if settings.method == "tail" or not samples.services:
         return score_tail(samples.values, calibrations, alpha=settings.alpha), known
     warmup = max(2, math.ceil(2 / settings.alpha))
-    z = np.array(
+    expected, z = np.array(
         [
-            ewma_z(row, alpha=settings.alpha, warmup=warmup, sigma_floor=one.sigma_floor) if one else row * np.nan
+            ewma_chart(row, alpha=settings.alpha, warmup=warmup, sigma_floor=one.sigma_floor)
+            if one
+            else (row * np.nan, row * np.nan)
             for row, one in zip(samples.values, calibrations, strict=True)
         ]
-    )
+    ).swapaxes(0, 1)
     p = np.where(np.abs(z) > settings.z_threshold, two_sided_p(z), np.where(np.isnan(z), np.nan, 1.0))
-    return Scores(np.full_like(z, np.nan), p), known
+    return Scores(expected, p), known
 
 
 def _scored_counts(
@@ -176,8 +179,8 @@ def _scored_counts(
     values = np.where(total > 0, 1 - bad / np.maximum(total, 1), np.nan)
     scores = Scores(np.full(len(values), 1 - usual), score_counts(bad, total, p0=usual))
     kpi = policy.judged[name]
-    step_ms = _step(table.slot_ms)
-    return True, list(_events(name, service, kpi, policy, baseline, table.slot_ms, step_ms, values, scores))
+    threshold = policy.anomalies.p_threshold  # exact probabilities, whatever the method for samples
+    return True, list(_events(name, service, kpi, policy, baseline, table.slot_ms, values, scores, threshold))
 
 
 def _events(
@@ -187,11 +190,11 @@ def _events(
     policy: Policy,
     baseline: GaBaseline,
     at_ms: IntArray,
-    step_ms: int,
     values: FloatArray,
     scores: Scores,
+    threshold: float,
 ) -> Iterator[AnomalyEvent]:
-    threshold = policy.anomalies.p_threshold if policy.anomalies.method == "tail" else 1.0
+    step_ms = _step(at_ms)
     flagged = np.flatnonzero(scores.p < threshold)
     for run in _runs(at_ms, flagged, gap_ms=1000 * policy.anomalies.merge_s):
         peak = run[np.argmin(scores.p[run])]
@@ -265,8 +268,10 @@ def _silences(telemetry: Telemetry, baseline: GaBaseline, policy: Policy) -> Ite
     tables = [
         sample_table(telemetry, name)
         for name, kpi in policy.judged.items()
-        if not isinstance(kpi, RatioKpi | LatencyKpi)
+        if not isinstance(kpi, RatioKpi | LatencyKpi) and (asked := telemetry.quality.of(name)) and not asked.refused
     ]
+    if not tables:
+        return  # nobody listened: that is no silence
     window = telemetry.quality.window
     seen = {service for table in tables for service in table.services}
     for service in sorted({*baseline.services} - seen):

@@ -17,7 +17,7 @@ from tars_ops.core.policy import JudgedKpi, Policy, RatioKpi
 from tars_ops.core.release import Release
 from tars_ops.core.telemetry import FloatArray, Telemetry, sample_table
 from tars_ops.core.watch.detector import Calibration, calibrate
-from tars_ops.core.watch.measure import Measured, measure
+from tars_ops.core.watch.measure import Measured, measure, why_unknown
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -107,7 +107,7 @@ def summarise(telemetry: Telemetry, release: Release, policy: Policy) -> GaBasel
             Doubt(kpi=name, service=service, reason=reason)
             for name in policy.judged
             for service in services
-            if (reason := telemetry.quality.why_unknown(name, service, min_coverage=policy.measurement.min_coverage))
+            if (reason := why_unknown(telemetry, policy, name, service))
         ),
     )
 

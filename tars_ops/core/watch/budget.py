@@ -13,7 +13,7 @@ from tars_ops.core.model import Frozen
 from tars_ops.core.policy import LatencyKpi, Policy, RatioKpi
 from tars_ops.core.telemetry import BAD, TOTAL, CountTable, IntArray, Telemetry, prior_table
 from tars_ops.core.watch.baseline import GaBaseline
-from tars_ops.core.watch.measure import Measured, bucket_bounds
+from tars_ops.core.watch.measure import Measured, bucket_bounds, bucket_names
 from tars_ops.core.watch.stability import DailyStability
 
 
@@ -76,7 +76,7 @@ def _budgets(
     kpi: RatioKpi | LatencyKpi,
 ) -> Iterator[Budget]:
     objective = policy.objective(name)
-    prior = prior_table(ga, policy.counter(name) or name)
+    prior = prior_table(ga, policy.counter(name) or name, les=bucket_names(policy, kpi))
     services = {row.service for day in days.values() for row in day.kpis if row.kpi == name}
     for service in sorted(services):
         counted: dict[int, Measured | None] = {0: baseline.of(name, service)}

@@ -135,7 +135,8 @@ def score_tail(values: FloatArray, calibrations: Sequence[Calibration | None], *
     """Score each sample by the exponential tail of its own series.
 
     A residual of ``r`` deviations beyond the start ``u`` of a tail with mean excess ``m`` has the probability
-    ``0.02 exp(-(r - u) / m)``; one within the tails has the probability 1: it is not news.
+    ``0.02 exp(-(r - u) / m)``; one within the tails has the probability 1: it is not news. The first five known samples
+    make the running mean and are not judged by it: NaN, "not known yet".
     """
     if not len(values):
         return Scores(values, values)
@@ -147,7 +148,8 @@ def score_tail(values: FloatArray, calibrations: Sequence[Calibration | None], *
     lower = (-scaled - tails[:, 2]) / tails[:, 3]
     beyond = np.maximum(upper, lower)
     p = np.where(beyond > 0, (1 - TAIL_QUANTILE) * np.exp(-np.maximum(beyond, 0)), 1.0)
-    return Scores(expected, np.where(np.isnan(scaled), np.nan, p))
+    seeding = np.cumsum(~np.isnan(values), axis=1) <= SEED_SAMPLES
+    return Scores(expected, np.where(np.isnan(scaled) | seeding, np.nan, p))
 
 
 def ewma_z(values: FloatArray, *, alpha: float, warmup: int, sigma_floor: float) -> FloatArray:
@@ -176,20 +178,25 @@ def ewma_z(values: FloatArray, *, alpha: float, warmup: int, sigma_floor: float)
     >>> ewma_z(np.array([5.0, 5.0, 5.0, 5.0, 9.0]), alpha=0.3, warmup=2, sigma_floor=0.5)
     array([nan, nan,  0.,  0.,  8.])
     """
+    return ewma_chart(values, alpha=alpha, warmup=warmup, sigma_floor=sigma_floor)[1]
+
+
+def ewma_chart(values: FloatArray, *, alpha: float, warmup: int, sigma_floor: float) -> tuple[FloatArray, FloatArray]:
+    """Return the running mean before each sample, and the scores of ``ewma_z``; NaN at gaps and in warm-up."""
     if not 0 < alpha <= 1 or warmup < 2 or sigma_floor <= 0:
         raise ContractError(f"alpha {alpha} in (0, 1], warmup {warmup} >= 2, sigma_floor {sigma_floor} > 0 must hold")
-    scores = np.full(len(values), np.nan)
+    expected, scores = np.full(len(values), np.nan), np.full(len(values), np.nan)
     n, mean, variance = 0, 0.0, 0.0
     for t, value in enumerate(values):
         if np.isnan(value):
             continue
         if n >= warmup:
-            scores[t] = (value - mean) / max(float(np.sqrt(variance)), sigma_floor)
+            expected[t], scores[t] = mean, (value - mean) / max(float(np.sqrt(variance)), sigma_floor)
         difference = value - mean if n else 0.0
         mean = mean + alpha * difference if n else value
         variance = (1 - alpha) * (variance + alpha * difference**2)
         n += 1
-    return scores
+    return expected, scores
 
 
 def two_sided_p(z: FloatArray) -> FloatArray:

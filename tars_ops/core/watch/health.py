@@ -143,7 +143,7 @@ def _parts(stability: DailyStability, policy: Policy) -> Iterator[HealthPart]:
 def _score(part: str, kpi: JudgedKpi, row: KpiDay) -> float | None:
     """Score one KPI of one service; None where it cannot be judged."""
     value = row.measured.value
-    if value is None or row.coverage == 0 or (row.verdict is Verdict.UNKNOWN and part != "drift"):
+    if value is None or row.coverage == 0 or row.verdict is Verdict.UNKNOWN:
         return None
     if part == "drift":
         return None if row.harm is None else _line(row.harm, (0.0, kpi.drift_warn, 2 * kpi.drift_fail))

@@ -83,12 +83,30 @@ def _measure(telemetry: Telemetry, policy: Policy, name: str, kpi: JudgedKpi | C
             whole = policy.kpis[of]
             return (_complement(name, one) for one in _measure(telemetry, policy, of, whole))
         case LatencyKpi():
-            table = count_table(telemetry, kpi.histogram)
+            table = count_table(telemetry, kpi.histogram, les=bucket_names(policy, kpi))
             return (
                 _latency(name, service, kpi, table.of(service).sum(axis=1), table) for service in _with_total(table)
             )
         case _:
             return _sampled(name, kpi, sample_table(telemetry, name))
+
+
+def why_unknown(telemetry: Telemetry, policy: Policy, name: str, service: str) -> str | None:
+    """Say in words why a KPI of a service cannot be judged; None where it can.
+
+    Scrapes that arrive are not enough where the value comes from samples: they may hold NaN. Counted KPIs have NaN
+    samples whenever nothing happens, and are judged on their events.
+    """
+    needed = policy.measurement.min_coverage
+    said = telemetry.quality.why_unknown(name, service, min_coverage=needed)
+    if said or isinstance(policy.judged[name], RatioKpi | LatencyKpi):
+        return said
+    table = sample_table(telemetry, name)
+    n_known = int((~np.isnan(table.values[table.services.index(service)])).sum()) if service in table.services else 0
+    if n_known == 0:
+        return "the server answered no number"
+    share = n_known / len(table.at_ms)
+    return f"numbers for {share:.2f} < {needed:.2f} of the steps" if share < needed else None
 
 
 def _with_total(table: CountTable | SampleTable) -> tuple[str, ...]:
@@ -142,6 +160,16 @@ def _latency(name: str, service: str, kpi: LatencyKpi, sums: IntArray, table: Co
     )
 
 
+def bucket_names(policy: Policy, kpi: JudgedKpi) -> tuple[str, ...]:
+    """Return the bounds of a KPI's buckets as Prometheus writes them, +Inf last; none of a KPI without buckets.
+
+    The policy's layout is the server's: a source refuses any other.
+    """
+    if not isinstance(kpi, LatencyKpi):
+        return ()
+    return (*(f"{bound:g}" for bound in policy.histograms[kpi.histogram]), INF)
+
+
 def bucket_bounds(table: CountTable) -> tuple[float, ...]:
     """Return the upper bounds of a histogram's buckets; empty where it does not end at +Inf."""
     if len(table.les) < 2 or table.les[-1] != INF:
@@ -179,7 +207,7 @@ def blocks(telemetry: Telemetry, policy: Policy) -> dict[tuple[str, str], Blocks
     """Return every judged KPI of every service hour by hour; keys are (KPI, service)."""
     found: dict[tuple[str, str], Blocks] = {}
     for name, kpi in policy.judged.items():
-        found.update(_blocks(telemetry, name, kpi))
+        found.update(_blocks(telemetry, policy, name, kpi))
     return found
 
 
@@ -194,9 +222,11 @@ def n_blocks(n_slots: int) -> int:
     return next(n for n in range(min(BLOCKS_PER_DAY, n_slots), 0, -1) if n_slots % n == 0)
 
 
-def _blocks(telemetry: Telemetry, name: str, kpi: JudgedKpi) -> Iterator[tuple[tuple[str, str], Blocks]]:
+def _blocks(
+    telemetry: Telemetry, policy: Policy, name: str, kpi: JudgedKpi
+) -> Iterator[tuple[tuple[str, str], Blocks]]:
     if isinstance(kpi, RatioKpi | LatencyKpi):
-        table = count_table(telemetry, kpi.histogram if isinstance(kpi, LatencyKpi) else name)
+        table = count_table(telemetry, policy.counter(name) or name, les=bucket_names(policy, kpi))
         for i, service in enumerate(table.services):
             yield (name, service), _counted_blocks(kpi, table, table.counts[i])
         return

@@ -206,8 +206,8 @@ def _compared(
     for row in judged[day].kpis:
         kpi, key = policy.judged[row.kpi], (row.kpi, row.service)
         before, after = ga_blocks.get(key), by_day[day].get(key)
-        usable = before is not None and after is not None and row.baseline is not None
-        if row.coverage < policy.measurement.min_coverage or not usable or before is None or after is None:
+        usable = row.verdict is not Verdict.UNKNOWN and row.baseline is not None
+        if not usable or before is None or after is None:
             yield _unknown(row, day)
             continue
         shift = _shift(kpi, row, before, after, baseline, alpha=policy.judgement.alpha)
@@ -538,7 +538,7 @@ def tier_of(
     latest : DailyStability or None
         The day the verdict is given for; None where it is missing.
     """
-    first = reasons[0].text if reasons else ""
+    first = next((one.text for one in reasons if one.argues_for is decision), "")
     promises = [row for row in latest.kpis if row.slo is not None] if latest else []
     if decision is Decision.ROLL_BACK:
         return Tier.RED, first
@@ -553,6 +553,9 @@ def tier_of(
         return Tier.AMBER, first
     if warned := [row for row in promises if row.verdict is not Verdict.PASS]:
         return Tier.AMBER, f"{warned[0].kpi} of {warned[0].service}: {warned[0].reason}"
+    if latest and latest.verdict in {Verdict.FAIL, Verdict.UNKNOWN}:
+        other = next(row for row in latest.kpis if row.verdict is latest.verdict)
+        return Tier.AMBER, f"{other.kpi} of {other.service}: {other.reason}"
     n_judged = sum(day.state is DayState.JUDGED for day in days)
     return (
         Tier.GREEN,

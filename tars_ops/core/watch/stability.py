@@ -20,7 +20,7 @@ from tars_ops.core.telemetry import ALL_SERVICES, Telemetry
 from tars_ops.core.units import percent, show
 from tars_ops.core.verdict import Verdict, worst
 from tars_ops.core.watch.baseline import GaBaseline
-from tars_ops.core.watch.measure import Measured, by_key, measure
+from tars_ops.core.watch.measure import Measured, by_key, measure, why_unknown
 
 NO_DATA = "no data"
 
@@ -140,17 +140,27 @@ def judge_day(
 def _rows(
     telemetry: Telemetry, measured: dict[tuple[str, str], Measured], baseline: GaBaseline, policy: Policy
 ) -> Iterator[KpiDay]:
+    for name, service, missing in expected(telemetry, baseline, policy):
+        found = measured.get((name, service), Measured(kpi=name, service=service, value=None))
+        arrived = telemetry.quality.of_series(name, service)
+        coverage = arrived.coverage if arrived else 0.0
+        yield _judge(policy.judged[name], policy, found, baseline, missing=missing, coverage=coverage)
+
+
+def expected(telemetry: Telemetry, baseline: GaBaseline, policy: Policy) -> Iterator[tuple[str, str, str | None]]:
+    """Yield every KPI of every service that must be known, and why it is not; None where it is.
+
+    A KPI that a living service never had, while others have it, does not apply to that service.
+    """
     services = sorted({*baseline.services, *telemetry.quality.services})
     alive_on_ga = {one.service for one in baseline.kpis}
-    for name, kpi in policy.judged.items():
+    seen_on_ga = {one.kpi for one in baseline.kpis}  # what no service ever showed is unknown, not absent
+    for name in policy.judged:
         for service in services:
-            missing = telemetry.quality.why_unknown(name, service, min_coverage=policy.measurement.min_coverage)
+            missing = why_unknown(telemetry, policy, name, service)
             never_had_it = baseline.doubt(name, service) == NO_DATA and service in alive_on_ga
-            if missing == NO_DATA and never_had_it:
-                continue
-            found = measured.get((name, service), Measured(kpi=name, service=service, value=None))
-            arrived = telemetry.quality.of_series(name, service)
-            yield _judge(kpi, policy, found, baseline, missing=missing, coverage=arrived.coverage if arrived else 0.0)
+            if not (missing == NO_DATA and never_had_it and name in seen_on_ga):
+                yield name, service, missing
 
 
 def _judge(
@@ -213,7 +223,7 @@ def _ratio_promise(slo: RatioSlo, found: Measured, *, alpha: float) -> Finding:
     n_bad, n_total = found.burn or (0, 0)
     value = sli.sli(n_bad, n_total)
     said = f"{percent(value, digits=3)} of {n_total} events were good, promised are {percent(slo.objective, digits=3)}"
-    if value >= slo.objective:
+    if value >= slo.objective or math.isclose(value, slo.objective, rel_tol=1e-12):
         return Finding(Verdict.PASS, said)
     chance = sli.p_at_least(n_bad, n_total, probability=1 - slo.objective)
     if chance <= alpha:

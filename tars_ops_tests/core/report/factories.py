@@ -43,7 +43,7 @@ USUAL: Mapping[str, float] = {
 }
 UNKNOWN = "unknown"
 THIN = "coverage 0.50 < 0.90"
-Changes = Mapping[tuple[int, str, str], float | str]
+Changes = Mapping[Any, float | str]
 """(day, KPI, service) -> another value than the usual one, or UNKNOWN."""
 
 

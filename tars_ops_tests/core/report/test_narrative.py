@@ -81,11 +81,11 @@ def test_missing_days_and_unknown_results_are_listed() -> None:
 
     assert found.days_missing == (3,)
     assert found.unknowns == (
-        "Everything of all services on day 3: nobody judged this day",
+        "everything of all services on day 3: nobody judged this day",
         "Availability of api on day 5: coverage 0.50 < 0.90",
     )
     assert any("day 3" in one for one in found.risks)
-    assert any("a breach cannot be ruled out" in one for one in found.risks)
+    assert any("is unknown; a breach cannot be ruled out" in one for one in found.risks)
 
 
 def test_trends_show_health_cost_and_requests_by_day() -> None:
@@ -95,6 +95,14 @@ def test_trends_show_health_cost_and_requests_by_day() -> None:
     assert rows["Cost per day"].by_day[:3] == ("48 USD", "48 USD", "unknown")
     assert rows["Request rate"].summary == "from 200 /s on the GA day to 200 /s on day 7 (+0.0 %)"
     assert len(rows["Health score (0 to 100)"].by_day) == 8
+    assert rows["Health score (0 to 100)"].summary == "from 98.0 on day 1 to 98.0 on day 7"
+
+
+def test_risks_name_each_budget_once_and_no_small_drift() -> None:
+    found = evidence({**BAD_END, (7, "cpu", "worker"): 0.56}).narrative().risks
+
+    assert sum("error budget" in one and "69.0 %" in one for one in found) == 1
+    assert not any("CPU" in one for one in found)
 
 
 def test_risks_are_open_and_few() -> None:
@@ -122,7 +130,7 @@ class TestWhatChanged:
 
         assert found.compared_with_day == 6
         assert any(one.startswith("New on day 7 (critical): Availability of api") for one in found.changes)
-        assert "Over on day 7: cpu of api, bad on day 6" in found.changes
+        assert "Over on day 7: CPU of api, bad on day 6" in found.changes
         assert any(one.startswith("The health score went from") for one in found.changes)
         assert any(one.startswith("The error budget of Availability of api went from 2.3 %") for one in found.changes)
         assert not any("Error Rate" in one for one in found.changes)
@@ -149,7 +157,7 @@ class TestWhatChanged:
     def test_a_quiet_day_says_so(self) -> None:
         (said,) = evidence().narrative().changes
 
-        assert said.startswith("Since day 6 no incident began or ended")
+        assert said.startswith("Since day 6 no incident is known to have begun or ended")
 
     def test_a_missing_day_is_a_change(self) -> None:
         found = evidence(missing=[7]).narrative()
@@ -157,7 +165,15 @@ class TestWhatChanged:
         assert "No judgement came of day 7" in found.changes
 
     def test_the_first_day_looks_back_to_ga(self) -> None:
-        assert evidence(as_of=1).narrative().compared_with_day == 0
+        found = evidence({(1, "cpu", "api"): 0.7}, as_of=1).narrative()
+
+        assert found.compared_with_day == 0
+        assert [one.partition(":")[0] for one in found.changes] == ["New on day 1 (high)"]
+
+    def test_what_was_known_yesterday_is_not_new(self) -> None:
+        (said,) = evidence({(2, "cpu", "api"): 0.7}, missing=[4]).narrative().changes
+
+        assert said.startswith("Since day 6 no incident")
 
 
 def test_active_regressions_are_a_fact() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from tars_ops.core.errors import ContractError, MissingInputError
+from tars_ops.core.report.actions import is_at_risk, rest_text
+from tars_ops.core.report.burn_down import ServiceBudget
 from tars_ops.core.report.cost import trend_of as cost_trend_of
 from tars_ops.core.report.degradations import Degradation
 from tars_ops.core.report.documented import in_ms
@@ -15,6 +18,7 @@ from tars_ops.core.report.successes import Success
 from tars_ops.core.verdict import Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.anomaly import AnomalyClass
 from tars_ops_tests.core.report.factories import (
+    POLICY_FILE,
     UNKNOWN,
     Evidence,
     event,
@@ -259,6 +263,22 @@ class TestTheResolutionIsLookedUp:
 
         assert only(evidence(changes).retrospective().degradations).days == (2, 4)
 
+    def test_a_warning_ends_a_failure_and_is_said(self) -> None:
+        found = only(evidence({(2, "cpu", "api"): 0.7, (3, "cpu", "api"): 0.6}).retrospective().degradations)
+
+        assert (found.resolution_status, found.resolved_day) == ("resolved", 3)
+        assert found.resolution_details == "Within its limits again, with a warning, on day 3, at 0.6 cores"
+
+    def test_a_regression_that_has_only_become_noisy_is_not_over(self) -> None:
+        changes = {(6, "cpu", "api"): 0.62, (7, "cpu", "api"): 0.63}
+        found = evidence(changes, regressions=[regressed("cpu", "api", Severity.MEDIUM, (6,), active=False)])
+
+        one = only(found.retrospective().degradations)
+
+        assert (one.resolution_status, one.resolved_day) == ("unknown", None)
+        assert "on day 7 it was still +26.0 % from the GA day" in one.resolution_details
+        assert found.retrospective().unexpected_drifts == ()
+
     def test_a_relapse_is_an_incident_of_its_own(self) -> None:
         found = evidence({(2, *API): 0.985, (5, *API): 0.985}).retrospective().degradations
 
@@ -298,6 +318,13 @@ class TestDegradations:
             ("cpu", Severity.HIGH),
         ]
 
+    def test_a_failed_day_is_at_least_medium(self) -> None:
+        kpis = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))["kpis"]
+        lenient = policy(kpis={**kpis, "cpu": {**kpis["cpu"], "regression": {"medium": 1, "high": 2, "critical": 3}}})
+        found = evidence({(2, "cpu", "api"): 0.7}, of_policy=lenient).retrospective().degradations
+
+        assert only(found).severity is Severity.MEDIUM
+
     def test_it_names_kpi_service_and_figures_with_units(self) -> None:
         found = only(evidence({(2, "cpu", "api"): 0.7}).retrospective().degradations)
 
@@ -332,6 +359,10 @@ class TestWhatIsUnknown:
         assert success(report, "availability") is None
         assert success(report, "error_rate") is None
         assert success(report, "p99_latency") is not None
+
+    @pytest.mark.parametrize("kpi", ["cache_hit_ratio", "firing_critical_alerts"])
+    def test_is_no_success_of_a_comfort_limit_either(self, kpi: str) -> None:
+        assert success(evidence({(4, kpi, "api"): UNKNOWN}).retrospective(), kpi) is None
 
     def test_is_listed_with_its_reason(self) -> None:
         report = evidence({(4, *WORKER): UNKNOWN}).retrospective()
@@ -406,8 +437,32 @@ class TestSuccesses:
 
         assert success(report, "critical_incident_count") is None
 
-    def test_cost_that_drifted_loses_it(self) -> None:
-        assert success(evidence({(3, "cost_per_hour", "api"): 1.3}).retrospective(), "cost_per_hour") is None
+    def test_all_services_together_must_keep_it_too(self) -> None:
+        whole = evidence(as_of=1)
+        day = whole.stabilities[1]
+        reported = tuple(
+            one.model_copy(update={"value": 0.6}) if one.kpi == "p99_latency" else one for one in day.reported
+        )
+        report = whole._replace(stabilities={1: day.model_copy(update={"reported": reported})}).retrospective()
+
+        assert success(report, "p99_latency") is None
+
+    def test_a_kpi_that_failed_by_its_drift_loses_it(self) -> None:
+        report = evidence({(2, "p99_latency", "api"): 0.45}).retrospective()
+
+        assert success(report, "p99_latency") is None
+
+    def test_a_day_on_which_no_series_was_scored_loses_it(self) -> None:
+        whole = evidence()
+        blind = {**whole.anomalies, 2: whole.anomalies[2].model_copy(update={"n_series": 0})}
+
+        assert success(whole._replace(anomalies=blind).retrospective(), "critical_incident_count") is None
+
+    @pytest.mark.parametrize("other", [1.0, 0.8])
+    def test_cost_of_one_service_that_drifted_loses_it(self, other: float) -> None:
+        changes = {(3, "cost_per_hour", "api"): 1.2, (3, "cost_per_hour", "worker"): other}
+
+        assert success(evidence(changes).retrospective(), "cost_per_hour") is None
 
 
 class TestDrifts:
@@ -429,6 +484,9 @@ class TestDrifts:
     def test_less_or_more_or_better_is_none(self, value: float) -> None:
         assert evidence({(7, "cpu", "api"): value}).retrospective().unexpected_drifts == ()
 
+    def test_points_of_an_objective_are_none(self) -> None:
+        assert evidence({(7, *API): 0.9992}).retrospective().unexpected_drifts == ()
+
     def test_a_kpi_that_went_back_is_none(self) -> None:
         assert evidence({(5, "cpu", "api"): 0.6}).retrospective().unexpected_drifts == ()
 
@@ -442,6 +500,11 @@ class TestDrifts:
             "moved together with Memory of api (+15.0 %)",
             "More work per request in the new release",
         )
+
+    def test_an_incident_that_is_over_hides_no_drift(self) -> None:
+        found = evidence({(2, "cpu", "api"): 0.7, (7, "cpu", "api"): 0.6}).retrospective().unexpected_drifts
+
+        assert [one.metric_name for one in found] == ["cpu"]
 
     def test_a_regression_of_weight_is_listed_as_a_degradation_instead(self) -> None:
         changes = {(7, "cpu", "api"): 0.61}
@@ -507,6 +570,11 @@ class TestCost:
         assert cost.ga_day_cost is None
         assert cost.n_days_known == 7
 
+    def test_a_day_without_any_judged_service_is_unknown(self) -> None:
+        changes = {(0, "cost_per_hour", name): UNKNOWN for name in ("api", "worker")}
+
+        assert evidence(changes).retrospective().cost_analysis.n_days_known == 0
+
     def test_parts_that_are_not_given_are_null(self) -> None:
         parts = {day: {"compute": 1.5, "other": 0.5} for day in range(1, 8)}
         known = evidence().retrospective(cost_parts=parts).cost_analysis.cost_breakdown
@@ -555,12 +623,54 @@ class TestBudgets:
         assert days[-1].budget_consumed == found.budget_consumed_percent
 
     def test_a_day_that_nobody_knows_is_null(self) -> None:
-        found = burn_down(evidence({(4, *API): UNKNOWN}, missing=[3]).retrospective(), "Availability")
+        changes = {(2, *API): 0.985, (4, *API): UNKNOWN, (4, "availability", "worker"): 0.99995}
+        found = burn_down(evidence(changes, missing=[3]).retrospective(), "Availability")
         days = found.compliance_by_day
 
         assert (days[3].value, days[3].compliant, days[3].budget_consumed) == (None, None, None)
-        assert days[4].compliant is None
+        assert (days[4].value, days[4].service, days[4].compliant) == (99.995, "worker", None)
+        assert days[4].budget_consumed is None
         assert {one.service: one.n_days_unknown for one in found.services} == {"api": 2, "worker": 1}
+
+    def test_a_promise_that_was_missed_by_chance_is_missed(self) -> None:
+        found = burn_down(evidence({(2, *API): 0.99895}).retrospective(), "Availability")
+
+        assert found.compliance_by_day[2].compliant is False
+
+    def test_what_was_spent_before_ga_is_gone_from_the_start(self) -> None:
+        whole = evidence()
+        spent = tuple(one.model_copy(update={"spent": one.spent + 0.2}) for one in whole.regression.budgets)
+        before = whole._replace(regression=whole.regression.model_copy(update={"budgets": spent}))
+        days = burn_down(before.retrospective(), "Availability").compliance_by_day
+
+        assert days[0].budget_consumed == pytest.approx(20 + 100 / 300)
+        assert days[7].budget_consumed == pytest.approx(20 + 800 / 300)
+
+    @pytest.mark.parametrize(
+        ("spent", "left", "at_risk", "words"),
+        [
+            (0.6, 40.0, True, "the rest ends in 40.0 days at the pace since GA"),
+            (0.4, 6.0, True, "the rest ends in 6.0 days at the pace since GA"),
+            (0.4, 40.0, False, "the rest ends in 40.0 days at the pace since GA"),
+            (0.2, None, False, "the rest does not shrink at the pace since GA"),
+            (1.2, 0.0, True, "nothing is left"),
+            (None, None, False, "the rest is unknown"),
+        ],
+    )
+    def test_a_budget_asks_for_somebody_when_half_is_gone_or_it_ends_soon(
+        self, *, spent: float | None, left: float | None, at_risk: bool, words: str
+    ) -> None:
+        one = ServiceBudget(
+            service="api",
+            spent=spent,
+            own_share=spent,
+            exhaustion_days=left,
+            n_days_unknown=0,
+            n_prior_days=0,
+            status="Unknown",
+        )
+
+        assert (is_at_risk(policy(), one), rest_text(one)) == (at_risk, words)
 
     def test_the_error_rate_is_the_same_promise_from_the_other_side(self) -> None:
         report = evidence({(2, *API): 0.985}).retrospective()
@@ -610,6 +720,10 @@ class TestRecommendations:
             (CPU_DRIFT, "[P2] Investigate the drift of CPU of api: 0.6 cores, +20.0 %"),
             ({(7, *API): UNKNOWN}, "[P1] Restore the telemetry of Availability of api: unknown on day 7"),
             ({(3, *WORKER): UNKNOWN}, "[P2] Restore the telemetry of CPU of worker: unknown on day 3"),
+            ({(7, *WORKER): UNKNOWN}, "[P2] Restore the telemetry of CPU of worker: unknown on day 7"),
+            ({(3, *API): UNKNOWN}, "[P2] Restore the telemetry of Availability of api: unknown on day 3"),
+            ({(3, *API): 0.9985}, "[P3] Find the cause: Availability of api, day 3: 99.850 %"),
+            ({(7, *API): 0.9985}, "[P2] Resolve: Availability of api, day 7: 99.850 %"),
         ],
     )
     def test_each_names_its_finding(self, changes: Any, text: str) -> None:
@@ -617,12 +731,35 @@ class TestRecommendations:
 
         assert any(one.startswith(text) for one in found), found
 
+    def test_what_one_gap_took_is_restored_by_one_action(self) -> None:
+        gap = {(day, kpi, "api"): UNKNOWN for day in (4, 5) for kpi in ("availability", "cpu", "memory")}
+        (said,) = (one for one in evidence(gap).retrospective().recommendations if "Restore" in one)
+
+        assert said.startswith("[P2] Restore the telemetry of Availability and 2 other KPIs of api: unknown on days 4")
+
+    def test_assessments_that_are_missing_are_materialised(self) -> None:
+        found = evidence()._replace(anomalies={}).retrospective().recommendations
+
+        assert any("Materialise what is missing of everything of all services" in one for one in found)
+
     def test_a_roll_back_comes_first(self) -> None:
         report = evidence({(6, *API): 0.98, (7, *API): 0.98}).retrospective()
 
         assert report.decision is Decision.ROLL_BACK
         assert report.recommendations[0].startswith("[P0] Roll back tars@1.0.1: ")
         assert report.overall_status is OverallStatus.CRITICAL
+
+    def test_the_most_urgent_comes_first_whatever_it_is_about(self) -> None:
+        tags = [one[:4] for one in evidence({(7, *API): 0.9985}, missing=[3]).retrospective().recommendations]
+
+        assert tags == sorted(tags)
+        assert {"[P1]", "[P2]"} <= set(tags)
+
+    def test_only_a_release_to_keep_is_to_be_kept(self) -> None:
+        assert not any("Keep" in one for one in evidence(missing=[3]).retrospective().recommendations)
+
+    def test_a_missing_day_is_asked_for_once(self) -> None:
+        assert sum("day 3" in one for one in evidence(missing=[3]).retrospective().recommendations) == 1
 
     def test_missing_days_ask_to_be_judged(self) -> None:
         assert any(
@@ -646,6 +783,57 @@ class TestRecommendations:
         assert evidence(of_release=release(version=version)).retrospective().next_version == following
 
 
+def improvements(made: Evidence) -> str:
+    return "\n".join(made.retrospective().process_improvements)
+
+
+class TestProcessImprovements:
+    @pytest.mark.parametrize(
+        ("changes", "text"),
+        [
+            ({(2, *API): 0.985}, "Slow down releases until the error budget recovers (finding: 52.3 %"),
+            ({(2, *API): 0.985}, "Add a check of availability under load"),
+            ({(2, "cpu", "api"): 0.7, (3, "cpu", "api"): 0.7}, "cpu of api was bad on days 2 and 3"),
+            ({(4, *WORKER): UNKNOWN}, "(finding: CPU of worker on day 4: coverage 0.50 < 0.90)"),
+            ({}, "Use the spare error budget"),
+            ({}, "is anchored at GA"),
+        ],
+    )
+    def test_each_follows_from_a_finding(self, changes: Any, text: str) -> None:
+        assert text in improvements(evidence(changes))
+
+    def test_a_budget_between_spare_and_short_asks_for_nothing(self) -> None:
+        found = improvements(evidence({(2, *API): 0.99}))
+
+        assert "spare" not in found
+        assert "Slow down" not in found
+
+    def test_an_incident_of_one_day_is_not_called_long(self) -> None:
+        assert "Agree how long" not in improvements(evidence({(2, "cpu", "api"): 0.7}))
+
+    def test_missing_days_ask_for_a_schedule(self) -> None:
+        assert improvements(evidence(missing=[3])).startswith("Judge every day from a schedule")
+
+    @pytest.mark.parametrize(("n_events", "noisy"), [(10, False), (11, True)])
+    def test_many_anomalies_ask_for_fewer_alarms(self, *, n_events: int, noisy: bool) -> None:
+        events = {3: [event(3, severity=Severity.LOW)] * n_events}
+
+        assert (f"{n_events} anomaly events on day 3" in improvements(evidence(events=events))) is noisy
+
+    def test_what_is_in_order_is_not_mentioned(self) -> None:
+        whole = evidence(of_release=release(previous="tars@1.0.0", artifact_sha256="e" * 64))
+        spent = tuple(one.model_copy(update={"n_prior_days": 22}) for one in whole.regression.budgets)
+        found = improvements(whole._replace(regression=whole.regression.model_copy(update={"budgets": spent})))
+
+        assert "Register" not in found
+        assert "anchored" not in found
+
+    def test_there_are_at_most_five(self) -> None:
+        made = evidence({(2, *API): 0.985, (4, *API): 0.985, (5, *WORKER): UNKNOWN}, missing=[3], supersedes="c" * 64)
+
+        assert len(made.retrospective().process_improvements) == 5
+
+
 class TestOverallStatus:
     @pytest.mark.parametrize(
         ("changes", "status"),
@@ -654,6 +842,8 @@ class TestOverallStatus:
             ({(day, "cpu", "api"): 0.7 for day in (1, 3, 5)}, OverallStatus.NEEDS_ATTENTION),
             ({(3, "cpu", "api"): 0.7}, OverallStatus.STABLE),
             ({(7, *API): 0.9985}, OverallStatus.NEEDS_ATTENTION),
+            ({(6, *API): 0.9985, (7, *API): 0.9985}, OverallStatus.CRITICAL),
+            ({(7, "p99_latency", "api"): 0.34}, OverallStatus.STABLE),
         ],
     )
     def test_is_as_bad_as_the_worst_finding_and_the_tier(self, changes: Any, status: OverallStatus) -> None:
