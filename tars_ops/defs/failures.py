@@ -13,15 +13,18 @@ import dagster as dg
 
 from tars_ops.core.errors import TarsOpsError
 
+ATTENDED = "tars_ops/attended"
+"""Tag of a run that somebody waits for at a terminal: it fails at once, the person decides about another attempt."""
+
 
 @contextmanager
-def reported() -> Iterator[None]:
-    """Turn an error of the project into a failure of the step."""
+def reported(*, retry: bool = True) -> Iterator[None]:
+    """Turn an error of the project into a failure of the step; ``retry=False`` where a person is waiting."""
     try:
         yield
     except TarsOpsError as error:
         raise dg.Failure(
             description=str(error),
             metadata={"error": type(error).__name__, "who acts": error.who_acts, "exit code": error.exit_code},
-            allow_retries=error.may_pass_later,
+            allow_retries=error.may_pass_later and retry,
         ) from error

@@ -6,7 +6,7 @@ Nothing after them asks a server again; a day judged a year later is judged from
 import dagster as dg
 
 from tars_ops.core.telemetry import Telemetry
-from tars_ops.defs.failures import reported
+from tars_ops.defs.failures import ATTENDED, reported
 from tars_ops.defs.metadata import telemetry_metadata
 from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, Context, release_day
 from tars_ops.defs.resources import SourceResource, StoreResource
@@ -26,7 +26,7 @@ releases = dg.AssetSpec(
 
 def _fetch(context: Context, store: StoreResource, source: SourceResource) -> dg.MaterializeResult[Telemetry]:
     key, day = release_day(context)
-    with reported():
+    with reported(retry=ATTENDED not in context.run.tags):
         registered = store.release(key)
         with source.open() as opened:
             telemetry = opened.fetch(registered.release, registered.policy, day=day)

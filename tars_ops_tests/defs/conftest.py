@@ -18,6 +18,7 @@ from tars_ops.adapters.store import Store
 from tars_ops.core.release import Release, day_key
 from tars_ops.definitions import resources
 from tars_ops.defs import automation
+from tars_ops.defs.failures import ATTENDED
 from tars_ops.defs.partitions import RELEASES, partition_of
 from tars_ops.defs.resources import SourceResource
 from tars_ops_tests.defs.faults import FaultySource
@@ -37,7 +38,11 @@ class Lineage:
     def run(self, job: str, partition_key: str, *, config: dict | None = None) -> dg.ExecuteInProcessResult:
         """Run a job for a partition; a failure is for the test to look at."""
         return self.definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance, partition_key=partition_key, run_config=config or {}, raise_on_error=False
+            instance=self.instance,
+            partition_key=partition_key,
+            run_config=config or {},
+            tags={ATTENDED: "true"},
+            raise_on_error=False,
         )
 
     def open(self) -> dg.ExecuteInProcessResult:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import dagster as dg
+import pytest
 
 from tars_ops.adapters.catalogue import BY_ASSET
 from tars_ops.adapters.settings import load_settings
@@ -40,21 +43,24 @@ GROUPS = {
 DAILY = {"daily_telemetry", "daily_stability", "anomaly_events", "daily_health"}
 
 
-def graph() -> dg.AssetGraph:
-    return build(load_settings()).resolve_asset_graph()
+@pytest.fixture
+def graph() -> Iterator[dg.AssetGraph]:
+    """The graph of the code location, resolved while an instance is open: Dagster keeps one in a global."""
+    with dg.DagsterInstance.local_temp():
+        yield build(load_settings()).resolve_asset_graph
 
 
-def test_the_lineage_is_the_one_of_the_architecture() -> None:
+def test_the_lineage_is_the_one_of_the_architecture(graph: dg.AssetGraph) -> None:
     found = {
-        key.to_user_string(): {parent.to_user_string() for parent in graph().get(key).parent_keys}
-        for key in graph().get_all_asset_keys()
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
     }
 
     assert found == EDGES
 
 
-def test_every_asset_stands_in_its_group_with_an_owner_a_kind_and_a_description() -> None:
-    nodes = {key.to_user_string(): graph().get(key) for key in graph().get_all_asset_keys()}
+def test_every_asset_stands_in_its_group_with_an_owner_a_kind_and_a_description(graph: dg.AssetGraph) -> None:
+    nodes = {key.to_user_string(): graph.get(key) for key in graph.get_all_asset_keys()}
 
     assert {group: {n for n, node in nodes.items() if node.group_name == group} for group in GROUPS} == GROUPS
     assert [name for name, node in nodes.items() if not node.owners] == []
@@ -62,11 +68,11 @@ def test_every_asset_stands_in_its_group_with_an_owner_a_kind_and_a_description(
     assert [name for name, node in nodes.items() if not any(t.startswith("dagster/kind/") for t in node.tags)] == []
 
 
-def test_days_are_partitioned_by_day_and_release_and_everything_else_by_release() -> None:
+def test_days_are_partitioned_by_day_and_release_and_everything_else_by_release(graph: dg.AssetGraph) -> None:
     daily = {
         key.to_user_string()
-        for key in graph().get_all_asset_keys()
-        if isinstance(graph().get(key).partitions_def, dg.MultiPartitionsDefinition)
+        for key in graph.get_all_asset_keys()
+        if isinstance(graph.get(key).partitions_def, dg.MultiPartitionsDefinition)
     }
 
     assert daily == DAILY
@@ -76,8 +82,8 @@ def test_every_materialised_asset_has_a_place_in_the_catalogue() -> None:
     assert set(BY_ASSET) == set(EDGES) - {"releases"}
 
 
-def test_objectives_have_a_gate_on_the_ga_day_and_on_every_day() -> None:
-    gates = {(key.asset_key.to_user_string(), key.name) for key in graph().asset_check_keys}
+def test_objectives_have_a_gate_on_the_ga_day_and_on_every_day(graph: dg.AssetGraph) -> None:
+    gates = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
 
     assert gates == {
         ("ga_telemetry", "ga_telemetry_covers_the_window"),

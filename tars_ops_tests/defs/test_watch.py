@@ -6,7 +6,9 @@ import dagster as dg
 import pytest
 
 from tars_ops.adapters.catalogue import BY_ASSET, OF_A_VERDICT
+from tars_ops.core.errors import ContractError, SourceUnavailableError
 from tars_ops.core.verdict import DayState, Decision, Tier, Verdict
+from tars_ops.defs.failures import reported
 from tars_ops_tests.defs.conftest import WEEK, Lineage, Make
 
 
@@ -101,7 +103,7 @@ def test_the_same_evidence_makes_no_new_version(lineage: Lineage) -> None:
 def test_an_unreachable_server_fails_the_run_and_stores_nothing(make_lineage: Make) -> None:
     lineage = make_lineage(fault="unreachable", days=(0,))
 
-    result = lineage.run("open_watch", WEEK, config={"execution": {"config": {"retries": {"disabled": {}}}}})
+    result = lineage.open()
 
     failed = [event for event in result.all_events if event.is_step_failure]
     assert "no answer from the server" in str(failed[0].step_failure_data.error)
@@ -182,3 +184,22 @@ def test_gates_hold_for_the_ga_day_too(lineage: Lineage) -> None:
         "availability_keeps_its_objective": True,
         "p99_latency_keeps_its_objective": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "attended", "again"),
+    [
+        (SourceUnavailableError("no answer"), False, True),
+        (SourceUnavailableError("no answer"), True, False),
+        (ContractError("wrong data"), False, False),
+    ],
+)
+def test_only_an_error_that_may_pass_is_retried_and_only_where_nobody_waits(
+    error: Exception,
+    attended: bool,
+    again: bool,  # noqa: FBT001
+) -> None:
+    with pytest.raises(dg.Failure) as raised, reported(retry=not attended):
+        raise error
+
+    assert raised.value.allow_retries is again

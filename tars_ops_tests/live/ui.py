@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,13 +130,16 @@ class Operator:
         self.page.wait_for_timeout(1500)
         self.page.screenshot(path=path, animations="disabled")
 
-    def open_lineage(self, groups: Iterable[str]) -> None:
-        """Open the graph of all assets with these groups expanded and nothing beside it."""
-        expanded = quote(",".join(f"global@global:{group}" for group in groups), safe="")
-        self.open(f"/asset-groups?expanded={expanded}")
-        self.page.get_by_text("Reload definitions").wait_for()
-        for beside in ("Hide navigation",):
-            self.page.get_by_text(beside, exact=True).click()
+    def open_lineage(self, *groups: str) -> None:
+        """Open the graph of all assets with these groups expanded."""
+        expanded = ",".join(f"global@global:{group}" for group in groups)
+        self.open(f"/asset-groups?expanded={quote(expanded, safe='')}")
+
+    def assets_in_sight(self, n: int) -> set[str]:
+        """Return the names on the graph, as soon as there are so many."""
+        names = self.page.locator("[class*=AssetNode_assetName]")
+        names.nth(n - 1).wait_for()
+        return set(names.all_inner_texts())
 
     def open_partition(self, asset: str, partition: str) -> None:
         """Open what is known of one partition of an asset."""
