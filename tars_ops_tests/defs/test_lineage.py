@@ -47,7 +47,7 @@ DAILY = {"daily_telemetry", "daily_stability", "anomaly_events", "daily_health"}
 def graph() -> Iterator[dg.AssetGraph]:
     """The graph of the code location, resolved while an instance is open: Dagster keeps one in a global."""
     with dg.DagsterInstance.local_temp():
-        yield build(load_settings()).resolve_asset_graph
+        yield build(load_settings()).resolve_asset_graph()
 
 
 def test_the_lineage_is_the_one_of_the_architecture(graph: dg.AssetGraph) -> None:

@@ -197,7 +197,7 @@ def test_gates_hold_for_the_ga_day_too(lineage: Lineage) -> None:
 def test_only_an_error_that_may_pass_is_retried_and_only_where_nobody_waits(
     error: Exception,
     attended: bool,
-    again: bool,  # noqa: FBT001
+    again: bool,
 ) -> None:
     with pytest.raises(dg.Failure) as raised, reported(retry=not attended):
         raise error

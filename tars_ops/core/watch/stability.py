@@ -227,7 +227,7 @@ def _ratio_promise(slo: RatioSlo, found: Measured, *, alpha: float) -> Finding:
         return Finding(Verdict.PASS, said)
     chance = sli.p_at_least(n_bad, n_total, probability=1 - slo.objective)
     if chance <= alpha:
-        return Finding(Verdict.FAIL, f"{said} ({n_bad} bad; chance {chance:.1g} if the promise held)")
+        return Finding(Verdict.FAIL, f"{said} ({n_bad} bad; chance {max(chance, 1e-99):.1g} if the promise held)")
     return Finding(Verdict.WARN, f"{said} ({n_bad} bad; too few events to be sure, chance {chance:.2g})")
 
 
@@ -327,4 +327,8 @@ def change_text(drift: Drift) -> str:
 
 
 def _limit_text(limit: float, drift: Drift) -> str:
-    return f"{limit:g} error budgets" if drift.change_in == "points" else percent(limit, digits=0)
+    return (
+        f"{limit:g} error budget{'' if limit == 1 else 's'}"
+        if drift.change_in == "points"
+        else percent(limit, digits=0)
+    )

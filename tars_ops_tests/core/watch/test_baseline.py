@@ -96,7 +96,7 @@ def test_the_first_baseline_is_kept() -> None:
 
 
 @pytest.mark.parametrize("refreeze", [False, True])
-def test_the_same_content_changes_nothing(refreeze: bool) -> None:  # noqa: FBT001 - a parameter of the table
+def test_the_same_content_changes_nothing(refreeze: bool) -> None:
     frozen = baseline().model_copy(update={"supersedes": "c" * 64})
 
     assert freeze(baseline(), frozen=frozen, frozen_sha256="d" * 64, refreeze=refreeze) is frozen

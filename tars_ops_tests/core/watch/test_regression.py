@@ -497,7 +497,7 @@ C, H, M, L = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW
         ([C], True, "critical"),
     ],
 )
-def test_the_assessment_in_one_word(severities: list[Severity], of_users: bool, word: str) -> None:  # noqa: FBT001 - a table
+def test_the_assessment_in_one_word(severities: list[Severity], of_users: bool, word: str) -> None:
     assert assessment_of(severities, of_users=of_users) == word
 
 
