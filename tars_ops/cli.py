@@ -72,7 +72,8 @@ def watch(release: str, days: tuple[int, ...], as_json: bool) -> None:  # noqa: 
     """Judge RELEASE: every day that is over and not judged yet, or the days given.
 
     Freezes the GA baseline first where it is not frozen yet, and refreshes the verdict and every report as of each
-    judged day. Exits with 0 (pass or warn), 10 (fail) or 11 (unknown) by the verdict of the last judged day.
+    judged day, and as of every later day that rests on it. Exits by the verdict of the last of these days: 0 (pass or
+    warn), 10 (fail, or the advice to roll back) or 11 (unknown); 75 where nothing is over yet.
     """
     from tars_ops.adapters.settings import load_settings
     from tars_ops.session import open_session
@@ -81,7 +82,8 @@ def watch(release: str, days: tuple[int, ...], as_json: bool) -> None:  # noqa: 
     with open_session(settings) as session:
         registered = session.registry.get(release)
         session.announce(registered.release)
-        chosen = list(days) or session.due(registered, settings.source)
+        chosen = sorted(set(days)) or session.due(registered)
+        session.check_can_be_judged(registered, chosen)
         steps = []
         if not session.has_baseline(release):
             steps.append(("GA day: baseline", lambda: session.open_watch(release)))
@@ -91,6 +93,8 @@ def watch(release: str, days: tuple[int, ...], as_json: bool) -> None:  # noqa: 
                 (f"day {day}: verdict", lambda day=day: session.judge(release, as_of=day)),
             ]
         _run_steps(steps)
+        stale = session.stale(registered)
+        _run_steps([(f"day {day}: verdict", lambda day=day: session.judge(release, as_of=day)) for day in stale])
         as_of = max(chosen) if chosen else session.last_verdict(registered)
         sys.exit(_show(session, release, as_of, as_json=as_json, target=None))
 
@@ -233,7 +237,7 @@ def release_show(key: str, as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         click.echo(json.dumps(seen))
         return
-    console.say_rows(console.out(), ((name, str(value)) for name, value in seen.items()))
+    console.say_rows(console.out(), ((name, console.plain(value)) for name, value in seen.items()))
 
 
 # -- evidence -----------------------------------------------------------------------------------------------------
@@ -244,15 +248,20 @@ def release_show(key: str, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="File to write, such as week.zip.")
 def record(release: str, output: Path) -> None:
     """Save the telemetry of RELEASE from the server of TARS_OPS_SOURCE as a recording."""
+    from datetime import UTC, datetime
+
     from tars_ops.adapters.export import write_file
     from tars_ops.adapters.recording import record as record_week
     from tars_ops.adapters.registry import Registry
-    from tars_ops.adapters.settings import load_settings
+    from tars_ops.adapters.releases import check_is_over
+    from tars_ops.adapters.settings import RECORDING_SCHEME, load_settings
     from tars_ops.adapters.sources import open_source
     from tars_ops.adapters.store import Store
 
     settings = load_settings()
     registered = Registry(Store.at(settings.store_url)).get(release)
+    if not settings.source.startswith(RECORDING_SCHEME):
+        check_is_over(registered.release, registered.release.n_days, now=datetime.now(UTC))
     source = open_source(settings.source)
     try:
         days = range(registered.release.n_days + 1)
@@ -314,7 +323,7 @@ def policy() -> None:
 @policy.command("check")
 @click.argument("files", type=click.Path(path_type=Path, dir_okay=False), nargs=-1, required=True)
 def policy_check(files: tuple[Path, ...]) -> None:
-    """Check policy FILES; the first broken rule of each names file, line, key and what to do."""
+    """Check policy FILES; every broken rule names file, line, key and what to do."""
     from tars_ops.adapters.policies import load_policy
     from tars_ops.core.errors import ConfigurationError, MissingInputError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from tars_ops.adapters.catalogue import (
 from tars_ops.adapters.export import Exported, export
 from tars_ops.adapters.recording import RecordingSource
 from tars_ops.adapters.registry import Registered, Registry
+from tars_ops.adapters.releases import check_is_over
 from tars_ops.adapters.settings import PROJECT, RECORDING_SCHEME, Settings
 from tars_ops.adapters.sources import open_source
 from tars_ops.adapters.store import Store
@@ -41,7 +42,8 @@ from tars_ops.core.verdict import DayState, Decision, Verdict
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
 from tars_ops.definitions import build
-from tars_ops.defs.automation import JUDGE_RELEASE, OPEN_WATCH, WATCH_DAY, tags_of, verdict_config
+from tars_ops.defs.automation import JUDGE_RELEASE, OPEN_WATCH, WATCH_DAY, stale_verdicts, tags_of, verdict_config
+from tars_ops.defs.failures import ATTENDED
 from tars_ops.defs.partitions import RELEASES, partition_of
 
 DEFAULT_HOME = "var/dagster"
@@ -50,8 +52,9 @@ DEFAULT_HOME = "var/dagster"
 class Session:
     """A persistent Dagster instance, a store and a source, for one command."""
 
-    def __init__(self, instance: dg.DagsterInstance, store: Store, definitions: dg.Definitions) -> None:
+    def __init__(self, instance: dg.DagsterInstance, store: Store, definitions: dg.Definitions, source: str) -> None:
         self._instance, self.store, self._definitions = instance, store, definitions
+        self._source = source
         self.registry = Registry(store)
 
     def announce(self, release: Release) -> None:
@@ -87,16 +90,44 @@ class Session:
         """Tell whether the baseline of a release is frozen."""
         return self.store.pointer(GA_BASELINE.key(release)) is not None
 
-    def due(self, registered: Registered, source: str) -> list[int]:
-        """Return the days that can be judged and have not been: over by now, or held by the recording."""
+    def check_can_be_judged(self, registered: Registered, days: Sequence[int]) -> None:
+        """Refuse days that are not of the watch, or that a live server has not seen to their end.
+
+        A baseline of half a GA day would be frozen for the whole watch: the GA day is checked where it is not frozen.
+        """
+        release = registered.release
+        first = [] if self.has_baseline(release.key) else [0]
+        now = datetime.max.replace(tzinfo=UTC) if self._is_recording else datetime.now(UTC)
+        for day in (*first, *days):
+            check_is_over(release, day, now=now)
+
+    def due(self, registered: Registered) -> list[int]:
+        """Return the days that can be judged and have not been: over by now, or held by the recording.
+
+        Raises
+        ------
+        NotYetError
+            If none is due and none was ever judged.
+        """
         release = registered.release
         done = days_with(self.store, release.key, DAILY_HEALTH, up_to=release.n_days)
-        if source.startswith(RECORDING_SCHEME):
-            recording = open_source(source)
+        if self._is_recording:
+            recording = open_source(self._source)
             held = recording.days if isinstance(recording, RecordingSource) else []
             return [day for day in release.days if day in held and day not in done]
         now = datetime.now(UTC)
-        return [day for day in release.days if release.window(day).end_at <= now and day not in done]
+        over = [day for day in release.days if release.window(day).end_at <= now]
+        if not over and not done:
+            check_is_over(release, 1, now=now)
+        return [day for day in over if day not in done]
+
+    def stale(self, registered: Registered) -> list[int]:
+        """Return the judged days whose verdict is missing or rests on older evidence than there is now."""
+        return [as_of for as_of, _ in stale_verdicts(self.store, registered)]
+
+    @property
+    def _is_recording(self) -> bool:
+        return self._source.startswith(RECORDING_SCHEME)
 
     def last_verdict(self, registered: Registered) -> int:
         """Return the last day that the release has a verdict for."""
@@ -131,7 +162,7 @@ class Session:
             instance=self._instance,
             partition_key=partition_key,
             run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={**tags_of(partition_key), **(tags or {})},
+            tags={**tags_of(partition_key), ATTENDED: "true", **(tags or {})},
             raise_on_error=False,
         )
         if result.success:
@@ -173,4 +204,4 @@ def open_session(settings: Settings) -> Iterator[Session]:
     """Open the persistent instance and everything a command needs."""
     os.environ["DAGSTER_HOME"] = str(dagster_home())
     with dg.DagsterInstance.get() as instance:
-        yield Session(instance, Store.at(settings.store_url), build(settings))
+        yield Session(instance, Store.at(settings.store_url), build(settings), settings.source)

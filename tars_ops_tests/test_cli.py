@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,38 @@ def test_exit_codes_are_the_documented_ones(demo: tuple[Home, dict, dict]) -> No
 
     assert codes == {1: 0, 5: 11}
     assert first["exit_code"] == 10
+
+
+def test_a_day_that_is_not_over_is_refused_before_anything_is_fetched_or_frozen(tmp_path: Path) -> None:
+    home = Home(tmp_path, "http://127.0.0.1:9")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0).isoformat()
+    home.run("release", "add", "tars@1.0.1", "--ga", tomorrow)
+
+    nothing_due = home.run("watch", "tars@1.0.1")
+    asked = home.run("watch", "tars@1.0.1", "--day", "1")
+
+    assert (nothing_due.code, asked.code) == (75, 75), nothing_due.err + asked.err
+    assert "day_01 of tars@1.0.1 ends at" in nothing_due.err
+    assert "the GA day of tars@1.0.1 ends at" in asked.err
+    assert home.store.children("tars@1.0.1") == ["release"]
+
+
+def test_a_day_beyond_the_watch_is_a_wrong_command(demo: tuple[Home, dict, dict]) -> None:
+    home, _, _ = demo
+
+    done = home.run("watch", "tars@1.0.1", "--day", "8")
+
+    assert done.code == 64
+    assert "is watched for 7 days; there is no day 8" in done.err
+
+
+def test_a_missed_day_judged_later_refreshes_every_later_verdict(home: Home) -> None:
+    home.run("release", "add", "tars@1.0.1", "--ga", "2025-11-18T00:00:00Z")
+    home.run("watch", "tars@1.0.1", "--day", "2")
+    before = home.regression("tars@1.0.1", 2)
+
+    home.run("watch", "tars@1.0.1", "--day", "1")
+    after = home.regression("tars@1.0.1", 2)
+
+    assert "day_missing" in {reason.code for reason in before.reasons}
+    assert "day_missing" not in {reason.code for reason in after.reasons}

@@ -73,6 +73,17 @@ def say_verdict(console: Console, analysis: RegressionAnalysis) -> None:
         console.print(Text(f"baseline  refrozen; it replaced {analysis.baseline_supersedes[:12]}"))
 
 
+def plain(value: object) -> str:
+    """Write a value of a JSON document for a person."""
+    if value is None:
+        return "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value)) or "none"
+    return str(value)
+
+
 def say_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     """Say names with their values, aligned."""
     pairs = list(rows)

@@ -53,7 +53,7 @@ def _read(path: Path, modified_ns: int) -> Mapping[str, bytes]:
     del modified_ns  # part of the cache's key: a recording that changed is read again
     found = verify(path)
     if found.differences:
-        raise TamperedError(f"recording {path.name}: {found.differences[0].kind} {found.differences[0].path}")
+        raise TamperedError(f"recording {path.name}: {found.differences[0].path}: {found.differences[0].detail}")
     return read_archive(path)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pydantic import ValidationError
 
 from tars_ops.adapters.catalogue import BY_ASSET, GA_BASELINE, OF_A_DAY, as_of_key, days_with
 from tars_ops.adapters.registry import Registered
 from tars_ops.adapters.store import Store
-from tars_ops.core.errors import UsageError
+from tars_ops.core.errors import NotYetError, UsageError
 from tars_ops.core.release import Release, checked_key, day_key
 
 
@@ -51,6 +53,24 @@ def release_from(
         option = {"ga_at": "--ga"}.get(str(first["loc"][0]) if first["loc"] else "", "")
         name = option or (f"--{str(first['loc'][0]).replace('_', '-')}" if first["loc"] else "release")
         raise UsageError(f"{name} {first.get('input')!r}: {first['msg']}") from error
+
+
+def check_is_over(release: Release, day: int, *, now: datetime) -> None:
+    """Refuse a day that a live server has not seen to its end; 0 is the GA day.
+
+    Raises
+    ------
+    NotYetError
+        Naming the instant from which on it can be judged.
+    UsageError
+        If the release is not watched that long.
+    """
+    end_at = release.window(day).end_at
+    if end_at > now:
+        name = day_key(day) if day else "the GA day"
+        raise NotYetError(
+            f"{name} of {release.key} ends at {end_at:%Y-%m-%d %H:%M:%S} UTC; it can be judged from then on"
+        )
 
 
 def overview(store: Store, registered: Registered) -> dict[str, object]:

@@ -82,6 +82,14 @@ class ConflictError(TarsOpsError):
     who_acts = "nobody: run again, the newer version is kept"
 
 
+class NotYetError(TarsOpsError):
+    """What is asked for lies in the future."""
+
+    exit_code = 75
+    may_pass_later = True
+    who_acts = "nobody: ask again after the instant that the message names"
+
+
 class NoPermissionError(TarsOpsError):
     """Credentials are missing or refused."""
 

@@ -397,8 +397,6 @@ class Judgement(Frozen):
     """Chance of calling a met objective missed, per KPI, service and day."""
     exhaustion_days: PositiveFloat = 14
     """A budget that ends sooner asks for a closer watch."""
-    fast_burn: PositiveFloat = 14.4
-    """Burn rate over 1 h and 5 min that pages (SRE workbook)."""
 
 
 class Policy(Frozen):

@@ -48,7 +48,12 @@ def _specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetChec
 
 
 def result(
-    name: str | None, verdict: Verdict, said: str, *, metadata: dict[str, dg.MetadataValue | str | float] | None = None
+    name: str | None,
+    verdict: Verdict,
+    said: str,
+    *,
+    page: str,
+    metadata: dict[str, dg.MetadataValue | str | float] | None = None,
 ) -> dg.AssetCheckResult:
     """Return the outcome of a gate: a failure is an error, an unknown a warning, neither passes.
 
@@ -59,8 +64,14 @@ def result(
         passed=verdict in {Verdict.PASS, Verdict.WARN},
         severity=dg.AssetCheckSeverity.ERROR if verdict is Verdict.FAIL else dg.AssetCheckSeverity.WARN,
         description=said,
-        metadata={"verdict": verdict.value, **(metadata or {})},
+        metadata={"verdict": verdict.value, **_runbook(page), **(metadata or {})},
     )
+
+
+def _runbook(page: str) -> dict[str, dg.MetadataValue]:
+    """Link the page that says what to do, where the deployment publishes its runbooks."""
+    address = load_settings().runbook_url.rstrip("/")
+    return {"runbook": dg.MetadataValue.url(f"{address}/{page}")} if address else {}
 
 
 # -- on telemetry -------------------------------------------------------------------------------------------------
@@ -73,7 +84,13 @@ def _covers(telemetry: Telemetry, baseline: GaBaseline, policy: Policy) -> dg.As
     lowest = min((one.coverage for one in telemetry.quality.series), default=0.0)
     verdict = Verdict.UNKNOWN if poor or not judged else Verdict.PASS
     said = f"lowest coverage {percent(lowest)}, needed {percent(needed)}; {len(poor)} KPIs of services are not known"
-    return result(None, verdict, said, metadata={"lowest_coverage": lowest, "unknown": table(poor)})
+    return result(
+        None,
+        verdict,
+        said,
+        page="telemetry-covers-the-window.md",
+        metadata={"lowest_coverage": lowest, "unknown": table(poor)},
+    )
 
 
 @dg.asset_check(asset="ga_telemetry", additional_ins=_BASELINE, partitions_def=RELEASES)
@@ -156,6 +173,7 @@ def _promise(kpi: str, policy: Policy, promises: Sequence[Promise]) -> dg.AssetC
         f"{kpi}{KEEPS}",
         verdict,
         said or "no service of the release has this KPI",
+        page="keeps-its-objective.md",
         metadata={"objective": policy.objective(kpi) or 0.0, "services": table(rows)},
     )
 

@@ -14,7 +14,7 @@ from tars_ops_tests.live.ui import Operator, browser, dagster_ui
 
 RELEASE, BROKEN_DAY = "tars@1.0.1", "day_03"
 GROUPS = ("telemetry", "watch", "verdict", "executive")
-WIDTH, HEIGHT, HEIGHT_OF_THE_GRAPH = 1400, 900, 1020
+WIDTH, HEIGHT, HEIGHT_OF_THE_GRAPH = 1400, 900, 1000
 MAX_BYTES = 250_000
 
 
@@ -42,6 +42,11 @@ def _take(operator: Operator, target: Path) -> None:
     page.get_by_label("panel_show_right").first.click()
     page.wait_for_timeout(1000)
     page.mouse.dblclick(WIDTH // 2, HEIGHT_OF_THE_GRAPH - 20)  # fits the graph to the room it has now
+    page.wait_for_timeout(1000)
+    page.mouse.move(WIDTH // 2, HEIGHT_OF_THE_GRAPH - 90)
+    page.mouse.down()
+    page.mouse.move(WIDTH // 2, HEIGHT_OF_THE_GRAPH - 30, steps=5)  # down from below the tool bar
+    page.mouse.up()
     operator.picture(target / "lineage.png")
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 

@@ -500,7 +500,7 @@ def _ending_budgets(spent: Sequence[Budget], policy: Policy) -> Iterator[Reason]
 
 def _unknown_slos(latest: DailyStability, policy: Policy) -> Iterator[Reason]:
     for row in latest.kpis:
-        if row.slo is Verdict.UNKNOWN:
+        if row.slo is not None and row.verdict is Verdict.UNKNOWN:
             yield Reason(
                 code="slo_unknown",
                 argues_for=Decision.WATCH_CLOSER,
@@ -545,7 +545,7 @@ def tier_of(
     if critical := [one for one in regressions if one.active and one.severity is Severity.CRITICAL]:
         return Tier.RED, critical[0].comparison.sentence
     if broken := [row for row in promises if row.slo is Verdict.FAIL]:
-        return Tier.RED, f"{broken[0].kpi} of {broken[0].service}: {broken[0].reason}"
+        return Tier.RED, f"{broken[0].service}: {broken[0].reason}"
     if all(row.slo is Verdict.UNKNOWN for row in promises):
         why = "no objective of day" if latest else "there is no judgement of day"
         return Tier.UNKNOWN, f"{why} {as_of}{' could be judged' if latest else ''}"

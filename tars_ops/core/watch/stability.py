@@ -327,8 +327,6 @@ def change_text(drift: Drift) -> str:
 
 
 def _limit_text(limit: float, drift: Drift) -> str:
-    return (
-        f"{limit:g} error budget{'' if limit == 1 else 's'}"
-        if drift.change_in == "points"
-        else percent(limit, digits=0)
-    )
+    if drift.change_in == "points":
+        return "1 error budget" if limit == 1 else f"{limit:g} error budgets"
+    return percent(limit, digits=0)
