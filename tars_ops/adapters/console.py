@@ -6,6 +6,7 @@ every mark has a word, so nothing is said by colour alone.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from tars_ops.core.verdict import DayState, Tier, Verdict
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
 
+PIPE_WIDTH = 120
 STYLES: Mapping[str, str] = {
     Verdict.PASS: "green",
     Verdict.WARN: "yellow",
@@ -32,8 +34,8 @@ STYLES: Mapping[str, str] = {
 
 
 def out() -> Console:
-    """Return the console for data."""
-    return Console(soft_wrap=True, highlight=False)
+    """Return the console for data; where no terminal sets a width, wide enough for a verdict table."""
+    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def talk() -> Console:
@@ -49,7 +51,7 @@ def word(text: str) -> Text:
 def verdict_table(analysis: RegressionAnalysis, stabilities: Mapping[int, DailyStability], policy: Policy) -> Table:
     """Return KPI x day, each cell a verdict in a word; pending and missing days say so."""
     table = Table(title=f"{analysis.release} as of day {analysis.as_of}", title_style="bold", header_style="bold")
-    table.add_column("KPI")
+    table.add_column("KPI", no_wrap=True)
     for day in analysis.days:
         table.add_column(f"day {day.day}")
     for name, kpi in policy.judged.items():

@@ -19,7 +19,8 @@ from tars_ops import __version__
 from tars_ops.adapters.artifacts import canonical_json
 from tars_ops.adapters.bundle import MANIFEST, manifest_of
 from tars_ops.adapters.catalogue import BUNDLE, OF_A_DAY, OF_A_VERDICT, OF_GA, as_of_key, tree
-from tars_ops.adapters.store import NEW_FILE, TEMPORARY, Store, sweep, sync_directory, temporary_beside
+from tars_ops.adapters.disks import NEW_FILE, TEMPORARY, sweep, sync_directory, temporary_beside
+from tars_ops.adapters.store import Store
 from tars_ops.core.errors import CannotCreateError, MissingInputError
 from tars_ops.core.model import Frozen, Instant
 from tars_ops.core.report.manifest import checked_path

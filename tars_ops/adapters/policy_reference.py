@@ -17,7 +17,9 @@ from typing import Annotated, Final, Literal, Union, get_args, get_origin
 from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
-from tars_ops.adapters.policies import MAX_BYTES, MAX_DEPTH, bare, load_policy, members
+from tars_ops.adapters.policies import load_policy
+from tars_ops.adapters.policy_errors import bare, members
+from tars_ops.adapters.strict_yaml import MAX_BYTES, MAX_DEPTH
 from tars_ops.core.policy import Kpi, Policy, RatioKpi, RatioSlo, RegressionLimits
 
 EXAMPLE: Final = Path(__file__).parents[2] / "policies" / "tars.yaml"

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tars_ops.adapters.catalogue import BUNDLE, as_of_key, tree
+from tars_ops.adapters.disks import TEMPORARY, temporary_beside
 from tars_ops.adapters.export import RUN_PROVENANCE, Exported, RunProvenance, export, write_file
-from tars_ops.adapters.store import TEMPORARY, Store, temporary_beside
+from tars_ops.adapters.store import Store
 from tars_ops.adapters.verification import verify
 from tars_ops.core.errors import CannotCreateError, MissingInputError, TamperedError
 from tars_ops_tests.adapters.factories import ALL_KINDS, AS_OF, RELEASE, stored_week

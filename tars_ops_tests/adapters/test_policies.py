@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tars_ops.adapters.policies import MAX_BYTES, Policies, load_policy
+from tars_ops.adapters.policies import Policies, load_policy
+from tars_ops.adapters.strict_yaml import MAX_BYTES
 from tars_ops.core.errors import ConfigurationError, MissingInputError
 from tars_ops.core.policy import Policy, RatioKpi
 

@@ -23,7 +23,8 @@ from typing import Any
 import fsspec
 import pytest
 
-from tars_ops.adapters.store import TEMPORARY, LocalDisk, Pointer, RemoteDisk, Store, temporary_beside
+from tars_ops.adapters.disks import TEMPORARY, LocalDisk, RemoteDisk, temporary_beside
+from tars_ops.adapters.store import Pointer, Store
 from tars_ops.core.errors import (
     CannotCreateError,
     ConfigurationError,
@@ -614,10 +615,9 @@ def test_a_remote_place_that_fails_keeps_the_version_before(fails: str) -> None:
 SERVER = """
 import os, signal, socket, sys
 from pathlib import Path
-from tars_ops.adapters.store import LocalDisk, Store
+from tars_ops.adapters.disks import LocalDisk
+from tars_ops.adapters.store import Store
 from tars_ops.core.errors import TarsOpsError
-from tars_ops_tests.live.servers import missing, require
-from tars_ops_tests.live.servers import missing, require
 
 class Dying(LocalDisk):
     left = 0

@@ -39,7 +39,6 @@ def test_the_defaults_of_a_judgement_are_the_documented_ones() -> None:
         "slo_period_days": 30,
         "alpha": 0.001,
         "exhaustion_days": 14,
-        "fast_burn": 14.4,
     }
     assert Measurement(selector='a="b"').min_coverage == 0.9
 

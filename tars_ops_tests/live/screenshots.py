@@ -19,7 +19,7 @@ MAX_BYTES = 250_000
 
 
 def main(target: Path) -> None:
-    """Write ``lineage.png``, ``partition.png``, ``gate.png`` and ``backfill.png``."""
+    """Write the pictures of the lineage, a partition, a gate, and a backfill before and after it ran."""
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="screenshots-") as scratch:
         home = Home(Path(scratch), "recording:demo")
@@ -58,6 +58,10 @@ def _take(operator: Operator, target: Path) -> None:
 
     operator.choose("watch_day", ["day_02", "day_03"], [RELEASE])
     operator.picture(target / "backfill.png")
+
+    operator.backfill("watch_day", ["day_02", "day_03"], [RELEASE])
+    page.get_by_text("Completed", exact=True).first.wait_for(timeout=240_000)
+    operator.picture(target / "backfill-done.png")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from tars_ops.core.report.risks import risks
 from tars_ops.core.report.unknowns import gap_text, gaps
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import DayState, Decision, Priority, Tier
+from tars_ops.core.watch.decision import Reason
 from tars_ops.core.watch.health import DailyHealth
-from tars_ops.core.watch.regression import Reason, RegressionAnalysis
+from tars_ops.core.watch.regression import RegressionAnalysis
 
 N_FACTS = 3
 MIN_ACTIONS, MAX_ACTIONS = 3, 5

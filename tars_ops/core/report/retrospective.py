@@ -26,8 +26,9 @@ from tars_ops.core.units import Unit
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
+from tars_ops.core.watch.decision import Day, Reason
 from tars_ops.core.watch.health import DailyHealth
-from tars_ops.core.watch.regression import Day, Reason, RegressionAnalysis
+from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
 
 _SEMVER = re.compile(r"^(v?)(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?\Z")

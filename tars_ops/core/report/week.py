@@ -29,9 +29,10 @@ from tars_ops.core.verdict import DayState, Severity, Verdict
 from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.budget import Budget
+from tars_ops.core.watch.comparison import Regression, severity_of
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.measure import Measured
-from tars_ops.core.watch.regression import Regression, RegressionAnalysis, severity_of
+from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import NO_DATA, DailyStability, KpiDay
 
 Key = tuple[str, str]

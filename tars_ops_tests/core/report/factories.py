@@ -15,12 +15,13 @@ from tars_ops.core.report.narrative import Narrative, build_narrative
 from tars_ops.core.report.retrospective import Retrospective, build_retrospective
 from tars_ops.core.telemetry import ALL_SERVICES
 from tars_ops.core.verdict import Severity, worst
-from tars_ops.core.watch import budget, regression, stability
+from tars_ops.core.watch import budget, decision, regression, stability
 from tars_ops.core.watch.anomaly import AnomalyClass, AnomalyEvent, AnomalyEvents
 from tars_ops.core.watch.baseline import Doubt, GaBaseline
+from tars_ops.core.watch.comparison import Comparison, Outcome, Regression
 from tars_ops.core.watch.health import DailyHealth, assess_health
 from tars_ops.core.watch.measure import Measured
-from tars_ops.core.watch.regression import Comparison, Outcome, Regression, RegressionAnalysis
+from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
 
 POLICY_FILE = Path(__file__).parents[3] / "policies" / "tars.yaml"
@@ -272,10 +273,10 @@ def _analysis(
     as_of: int,
 ) -> RegressionAnalysis:
     spent = tuple(_budgets(promises, baseline, stabilities))
-    days = tuple(regression._day(day, stabilities, watched, as_of) for day in watched.days)
-    reasons = tuple(regression._reasons(days, stabilities, regressions, spent, watched, promises))
-    decision = regression._decision(reasons)
-    tier, tier_reason = regression.tier_of(decision, reasons, regressions, days, stabilities.get(as_of), as_of)
+    days = tuple(regression.day_seen(day, stabilities, watched, as_of) for day in watched.days)
+    reasons = tuple(decision.reasons_for(days, stabilities, regressions, spent, watched, promises))
+    chosen = decision.decide(reasons)
+    tier, tier_reason = decision.tier_of(chosen, reasons, regressions, days, stabilities.get(as_of), as_of)
     return RegressionAnalysis(
         release=watched.key,
         as_of=as_of,
@@ -285,7 +286,7 @@ def _analysis(
         baseline_supersedes=baseline.supersedes,
         stability_telemetry_sha256={day_key(day): one.telemetry_sha256 for day, one in stabilities.items()},
         days=days,
-        decision=decision,
+        decision=chosen,
         assessment="stable",
         tier=tier,
         tier_reason=tier_reason,

@@ -17,17 +17,9 @@ from tars_ops.core.units import percent
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.baseline import summarise
 from tars_ops.core.watch.compare import Shift
-from tars_ops.core.watch.regression import (
-    Comparison,
-    Outcome,
-    Reason,
-    Regression,
-    RegressionAnalysis,
-    analyse,
-    assessment_of,
-    outcome_of,
-    severity_of,
-)
+from tars_ops.core.watch.comparison import Comparison, Outcome, Regression, outcome_of, severity_of
+from tars_ops.core.watch.decision import Reason, assessment_of
+from tars_ops.core.watch.regression import RegressionAnalysis, analyse
 from tars_ops.core.watch.stability import judge_day
 from tars_ops_tests.core.factories import (
     STEADY,
