@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tars_ops_tests.live.command import Home
-from tars_ops_tests.live.ui import Operator, browser, dagster_ui
+from tars_ops_tests.live.ui import DagsterUi, Operator, browser, dagster_ui
 
 RELEASE, BROKEN_DAY = "tars@1.0.1", "day_03"
 GROUPS = ("telemetry", "watch", "verdict", "executive")
 WIDTH, HEIGHT, HEIGHT_OF_THE_GRAPH = 1400, 900, 1000
 MAX_BYTES = 250_000
+LONGEST_BACKFILL_S = 180
 
 
 def main(target: Path) -> None:
@@ -27,13 +29,13 @@ def main(target: Path) -> None:
         if done.code:
             sys.exit(f"the demo ended with {done.code}: {done.err}")
         with dagster_ui(home) as ui, browser(ui, width=WIDTH, height=HEIGHT) as operator:
-            _take(operator, target)
+            _take(ui, operator, target)
     for picture in sorted(target.glob("*.png")):
         size = picture.stat().st_size
         print(f"{picture}: {size} bytes{' - TOO LARGE' if size > MAX_BYTES else ''}")
 
 
-def _take(operator: Operator, target: Path) -> None:
+def _take(ui: DagsterUi, operator: Operator, target: Path) -> None:
     page = operator.page
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT_OF_THE_GRAPH})
     operator.open_lineage(*GROUPS)
@@ -59,9 +61,21 @@ def _take(operator: Operator, target: Path) -> None:
     operator.choose("watch_day", ["day_02", "day_03"], [RELEASE])
     operator.picture(target / "backfill.png")
 
-    operator.backfill("watch_day", ["day_02", "day_03"], [RELEASE])
-    page.get_by_text("Completed", exact=True).first.wait_for(timeout=240_000)
+    launched = operator.backfill("watch_day", ["day_02", "day_03"], [RELEASE])
+    _await_success(ui, launched)
+    page.reload()
+    page.wait_for_timeout(5000)
     operator.picture(target / "backfill-done.png")
+
+
+def _await_success(ui: DagsterUi, backfill: str) -> None:
+    query = """query ($id: String!) { found: partitionBackfillOrError(backfillId: $id) {
+        ... on PartitionBackfill { status } } }"""
+    until = time.monotonic() + LONGEST_BACKFILL_S
+    while (status := ui.ask(query, id=backfill)["found"]["status"]) != "COMPLETED_SUCCESS":
+        if time.monotonic() > until:
+            sys.exit(f"backfill {backfill} is {status} after {LONGEST_BACKFILL_S} s")
+        time.sleep(2)
 
 
 if __name__ == "__main__":
