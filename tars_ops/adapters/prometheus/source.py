@@ -306,10 +306,13 @@ def _le_text(bound: float) -> str:
 def _count_table(blocks: dict[tuple[str, str], IntArray], slots: IntArray, *, with_good: bool) -> CountTable:
     """Arrange counted events; ``with_good`` turns a counter of good events into one of all events."""
     services = tuple(sorted({service for service, _ in blocks}))
-    les = tuple(sorted({le for _, le in blocks}, key=le_order))
+    names = {le for _, le in blocks}
+    if with_good and BAD in names:
+        names.add(TOTAL)  # no good event at all: every event was bad
+    les = tuple(sorted(names, key=le_order))
     counts = np.zeros((len(services), len(les), len(slots)), dtype=np.int64)
     for (service, le), events in blocks.items():
         counts[services.index(service), les.index(le)] = events
-    if with_good and TOTAL in les and BAD in les:
+    if with_good and BAD in les:
         counts[:, les.index(TOTAL)] += counts[:, les.index(BAD)]
     return CountTable(services, les, slots, counts)
