@@ -172,7 +172,8 @@ Medians, measured by `make bench` at commit `{commit}` on {datetime.now(UTC):%Y-
 |---|---|---|---|
 {rows}
 
-"Peak" is the memory of the largest process. Stages without a peak ran inside the benchmark's own process.
+"Peak" is the memory of the largest process; it cannot read lower than the benchmark itself, which the process is
+forked from. Stages without a peak ran inside the benchmark's own process.
 """
 
 
