@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tars_ops.adapters.archive import pack_tar_gz, pack_zip
+from tars_ops.adapters.archive import pack_tar_gz, pack_zip, sidecar_line
 from tars_ops.adapters.artifacts import canonical_json
 from tars_ops.core.release import Release
 from tars_ops.core.report.manifest import Manifest, build_manifest
@@ -44,12 +44,8 @@ class Bundle:
     def files(self) -> dict[str, bytes]:
         """The archives and their digests as ``sha256sum`` writes them, by file name."""
         archives = {f"{self.name}.zip": self.zip_bytes, f"{self.name}.tar.gz": self.tar_gz_bytes}
-        digests = {f"{name}.sha256": _sidecar(name, data) for name, data in archives.items()}
+        digests = {f"{name}.sha256": sidecar_line(name, data) for name, data in archives.items()}
         return {**archives, **digests}
-
-
-def _sidecar(name: str, data: bytes) -> bytes:
-    return f"{hashlib.sha256(data).hexdigest()}  {name}\n".encode()
 
 
 def role_of(path: str) -> str:

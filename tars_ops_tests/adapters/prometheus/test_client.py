@@ -40,6 +40,7 @@ from tars_ops.core.errors import (
 )
 from tars_ops_tests.adapters.prometheus import fake_server as fake
 from tars_ops_tests.adapters.prometheus.fake_server import Behaviour, Call, FakeServer, says
+from tars_ops_tests.live.servers import require
 
 QUICK = Limits(deadline_s=5, attempts=4, backoff_initial_s=0.005, backoff_max_s=0.02)
 SHORT_S = 0.5
@@ -896,7 +897,7 @@ def test_a_server_shows_its_address_and_no_secret() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One file with a key and a self-signed certificate for localhost."""
-    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
+    openssl = require("openssl")
     folder = tmp_path_factory.mktemp("tls")
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem"]
