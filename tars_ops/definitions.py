@@ -6,7 +6,7 @@ import dagster as dg
 
 from tars_ops import defs as shell
 from tars_ops.adapters.settings import Settings, load_settings
-from tars_ops.defs import automation
+from tars_ops.defs.automation import days, jobs, verdicts
 from tars_ops.defs.io_manager import StoreIOManager
 from tars_ops.defs.resources import AsOf, SourceResource, StoreResource
 
@@ -28,9 +28,9 @@ def build(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(shell, include_specs=True),
         asset_checks=dg.load_asset_checks_from_package_module(shell),
-        jobs=[automation.open_watch, automation.watch_day, automation.judge_release],
-        schedules=[automation.baselines_that_are_due, automation.days_that_are_due],
-        sensors=[automation.verdict_follows_every_judged_day],
+        jobs=list(jobs.ALL),
+        schedules=[days.baselines_that_are_due, days.days_that_are_due],
+        sensors=[verdicts.verdict_follows_every_judged_day],
         resources=resources(store_url=settings.store_url, source=settings.source),
         executor=dg.in_process_executor,
     )

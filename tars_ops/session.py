@@ -42,7 +42,8 @@ from tars_ops.core.verdict import DayState, Decision, Verdict
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
 from tars_ops.definitions import build
-from tars_ops.defs.automation import JUDGE_RELEASE, OPEN_WATCH, WATCH_DAY, stale_verdicts, tags_of, verdict_config
+from tars_ops.defs.automation.jobs import JUDGE_RELEASE, OPEN_WATCH, WATCH_DAY, tags_of, verdict_config
+from tars_ops.defs.automation.verdicts import stale_verdicts
 from tars_ops.defs.failures import ATTENDED
 from tars_ops.defs.partitions import RELEASES, partition_of
 

@@ -17,7 +17,7 @@ from tars_ops.adapters.sources import DEMO
 from tars_ops.adapters.store import Store
 from tars_ops.core.release import Release, day_key
 from tars_ops.definitions import resources
-from tars_ops.defs import automation
+from tars_ops.defs.automation import jobs
 from tars_ops.defs.failures import ATTENDED
 from tars_ops.defs.partitions import RELEASES, partition_of
 from tars_ops.defs.resources import SourceResource
@@ -47,15 +47,15 @@ class Lineage:
 
     def open(self) -> dg.ExecuteInProcessResult:
         """Freeze the baseline."""
-        return self.run(automation.OPEN_WATCH, WEEK)
+        return self.run(jobs.OPEN_WATCH, WEEK)
 
     def watch(self, day: int) -> dg.ExecuteInProcessResult:
         """Judge a day."""
-        return self.run(automation.WATCH_DAY, str(partition_of(WEEK, day)))
+        return self.run(jobs.WATCH_DAY, str(partition_of(WEEK, day)))
 
     def judge(self, as_of: int = 0) -> dg.ExecuteInProcessResult:
         """Judge the release as of a day."""
-        return self.run(automation.JUDGE_RELEASE, WEEK, config=automation.verdict_config(as_of))
+        return self.run(jobs.JUDGE_RELEASE, WEEK, config=jobs.verdict_config(as_of))
 
     def read(self, asset: str, *, day: int = 0, as_of: int = 0):  # noqa: ANN201 - any artifact
         """Return a stored artifact."""
@@ -86,7 +86,7 @@ def make_lineage(tmp_path: Path) -> Iterator[Make]:
             definitions = dg.Definitions(
                 assets=dg.load_assets_from_package_module(shell, include_specs=True),
                 asset_checks=dg.load_asset_checks_from_package_module(shell),
-                jobs=[automation.open_watch, automation.watch_day, automation.judge_release],
+                jobs=list(jobs.ALL),
                 resources=given,
                 executor=dg.in_process_executor,
             )

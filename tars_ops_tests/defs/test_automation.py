@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from tars_ops.defs import automation
+from tars_ops.defs.automation import days, jobs, verdicts
 from tars_ops.defs.resources import StoreResource
 from tars_ops_tests.defs.conftest import WEEK, Lineage
 
@@ -34,11 +34,11 @@ def sensed(lineage: Lineage) -> list[dg.RunRequest]:
         repository_def=lineage.definitions.get_repository_def(),
     )
     with dg.partition_loading_context(dynamic_partitions_store=lineage.instance):
-        return automation.verdict_follows_every_judged_day.evaluate_tick(context).run_requests or []
+        return verdicts.verdict_follows_every_judged_day.evaluate_tick(context).run_requests or []
 
 
 def test_a_baseline_is_requested_when_the_ga_day_is_over_and_not_before(lineage: Lineage) -> None:
-    schedule = automation.baselines_that_are_due
+    schedule = days.baselines_that_are_due
 
     early = tick(lineage, schedule, GA + timedelta(days=1, minutes=9))
     over = tick(lineage, schedule, GA + timedelta(days=1, minutes=20))
@@ -50,11 +50,11 @@ def test_a_baseline_is_requested_when_the_ga_day_is_over_and_not_before(lineage:
 def test_a_frozen_baseline_is_not_requested_again(lineage: Lineage) -> None:
     lineage.open()
 
-    assert tick(lineage, automation.baselines_that_are_due, GA + timedelta(days=30)) == []
+    assert tick(lineage, days.baselines_that_are_due, GA + timedelta(days=30)) == []
 
 
 def test_no_day_is_requested_before_its_baseline(lineage: Lineage) -> None:
-    assert tick(lineage, automation.days_that_are_due, GA + timedelta(days=30)) == []
+    assert tick(lineage, days.days_that_are_due, GA + timedelta(days=30)) == []
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_no_day_is_requested_before_its_baseline(lineage: Lineage) -> None:
 def test_every_day_that_is_over_is_requested_however_late(lineage: Lineage, after: timedelta, due: list[str]) -> None:
     lineage.open()
 
-    requests = tick(lineage, automation.days_that_are_due, GA + after)
+    requests = tick(lineage, days.days_that_are_due, GA + after)
 
     assert [str(request.partition_key) for request in requests] == due
     assert len({request.run_key for request in requests}) == len(due)
@@ -79,7 +79,7 @@ def test_a_judged_day_is_not_requested_again(lineage: Lineage) -> None:
     lineage.open()
     lineage.watch(1)
 
-    requests = tick(lineage, automation.days_that_are_due, GA + timedelta(days=3, minutes=30))
+    requests = tick(lineage, days.days_that_are_due, GA + timedelta(days=3, minutes=30))
 
     assert [str(request.partition_key) for request in requests] == ["day_02|tars@1.0.1"]
 
@@ -91,9 +91,9 @@ def test_a_verdict_is_requested_as_of_every_judged_day_and_then_no_more(lineage:
 
     first = sensed(lineage)
     for request in first:
-        lineage.run(automation.JUDGE_RELEASE, str(request.partition_key), config=dict(request.run_config))
+        lineage.run(jobs.JUDGE_RELEASE, str(request.partition_key), config=dict(request.run_config))
 
-    assert [request.run_config for request in first] == [automation.verdict_config(1), automation.verdict_config(2)]
+    assert [request.run_config for request in first] == [jobs.verdict_config(1), jobs.verdict_config(2)]
     assert sensed(lineage) == []
 
 
@@ -107,15 +107,16 @@ def test_new_evidence_of_an_early_day_asks_for_every_later_verdict_again(lineage
     requests = sensed(lineage)
 
     assert known == set()
-    assert [request.run_config for request in requests] == [automation.verdict_config(1), automation.verdict_config(2)]
+    assert [request.run_config for request in requests] == [jobs.verdict_config(1), jobs.verdict_config(2)]
 
 
 @pytest.mark.parametrize("started", ["0", "1"])
 def test_schedules_and_sensor_start_by_themselves_only_where_the_deployment_says_so(started: str) -> None:
     """The status is part of the definitions, so it is read in a process with that environment."""
     program = (
-        "from tars_ops.defs import automation as a; "
-        "print(a.days_that_are_due.default_status.name, a.verdict_follows_every_judged_day.default_status.name)"
+        "from tars_ops.defs.automation import days, verdicts; "
+        "sensor = verdicts.verdict_follows_every_judged_day; "
+        "print(days.days_that_are_due.default_status.name, sensor.default_status.name)"
     )
     done = run_python(program, TARS_OPS_AUTOSTART=started)
 

@@ -1,0 +1,79 @@
+"""Which assets run together, and how is a run told from another?
+
+Always one run per release and day, in one process.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from tars_ops.adapters.settings import load_settings
+from tars_ops.core.release import day_key
+from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, split
+
+AUTOSTART = load_settings().autostart
+SENSOR_STATUS = dg.DefaultSensorStatus.RUNNING if AUTOSTART else dg.DefaultSensorStatus.STOPPED
+SCHEDULE_STATUS = dg.DefaultScheduleStatus.RUNNING if AUTOSTART else dg.DefaultScheduleStatus.STOPPED
+
+OPEN_WATCH, WATCH_DAY, JUDGE_RELEASE = "open_watch", "watch_day", "judge_release"
+
+
+def tags_of(partition_key: str) -> dict[str, str]:
+    """Return the tags of a run; the queue lets one run per release through at a time and goes by them.
+
+    Examples
+    --------
+    >>> tags_of("day_03|tars@1.0.1")
+    {'tars_ops/release': 'tars@1.0.1', 'tars_ops/day': 'day_03'}
+    >>> tags_of("tars@1.0.1")
+    {'tars_ops/release': 'tars@1.0.1'}
+    """
+    release, day = split(partition_key)
+    return {"tars_ops/release": release, **({"tars_ops/day": day_key(day)} if day else {})}
+
+
+def _tagged(partitions: dg.PartitionsDefinition) -> dg.PartitionedConfig:
+    """Tag every run of a job, also one that somebody launches in the UI."""
+    return dg.PartitionedConfig(
+        partitions_def=partitions,
+        run_config_for_partition_key_fn=lambda _: {},
+        tags_for_partition_key_fn=tags_of,
+    )
+
+
+open_watch = dg.define_asset_job(
+    OPEN_WATCH,
+    dg.AssetSelection.assets("ga_telemetry", "ga_baseline"),
+    config=_tagged(RELEASES),
+    executor_def=dg.in_process_executor,
+    description="Fetch the GA day of a release and freeze its baseline.",
+)
+watch_day = dg.define_asset_job(
+    WATCH_DAY,
+    dg.AssetSelection.assets("daily_telemetry", "daily_stability", "anomaly_events", "daily_health"),
+    config=_tagged(RELEASE_DAYS),
+    executor_def=dg.in_process_executor,
+    description="Fetch and judge one day of a release.",
+)
+judge_release = dg.define_asset_job(
+    JUDGE_RELEASE,
+    dg.AssetSelection.assets(
+        "regression_analysis",
+        "retrospective",
+        "executive_narrative",
+        "provenance",
+        "compliance_index",
+        "executive_bundle",
+    ),
+    config=_tagged(RELEASES),
+    executor_def=dg.in_process_executor,
+    description="Judge a release as of a day and refresh every report.",
+)
+
+
+def verdict_config(as_of: int) -> dict[str, object]:
+    """Return the run configuration of a verdict as of a day."""
+    return {"resources": {"as_of": {"config": {"day": as_of}}}}
+
+
+ALL = (open_watch, watch_day, judge_release)
