@@ -31,6 +31,7 @@ from tars_ops.core.report.retrospective import Retrospective
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
+from tars_ops.core.watch.certification import Certification
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
@@ -113,6 +114,9 @@ DAILY_HEALTH: Final = _model("daily_health", "stability/{at}/health", DailyHealt
 REGRESSION: Final = _model(
     "regression_analysis", "verdict/{at}/regression_analysis", RegressionAnalysis, "regression_summary.json"
 )
+CERTIFICATION: Final = _model(
+    "release_certification", "verdict/{at}/release_certification", Certification, "certification.json"
+)
 RETROSPECTIVE: Final = _document(
     "retrospective",
     Retrospective,
@@ -131,7 +135,7 @@ BUNDLE: Final = Kind("executive_bundle", "verdict/{at}/executive_bundle", _encod
 
 OF_GA: Final = (GA_TELEMETRY, GA_BASELINE)
 OF_A_DAY: Final = (DAILY_TELEMETRY, DAILY_STABILITY, ANOMALY_EVENTS, DAILY_HEALTH)
-OF_A_VERDICT: Final = (REGRESSION, RETROSPECTIVE, NARRATIVE, COMPLIANCE, PROVENANCE)
+OF_A_VERDICT: Final = (REGRESSION, CERTIFICATION, RETROSPECTIVE, NARRATIVE, COMPLIANCE, PROVENANCE)
 BY_ASSET: Final = {kind.asset: kind for kind in (*OF_GA, *OF_A_DAY, *OF_A_VERDICT, BUNDLE)}
 
 
@@ -182,6 +186,11 @@ def _keys(release: str, as_of: int, kinds: tuple[Kind, ...]) -> list[str]:
         else:
             keys.append(kind.key(release, as_of_key(as_of)))
     return keys
+
+
+def missing_from(store: Store, release: str, *, as_of: int, kinds: tuple[Kind, ...]) -> list[str]:
+    """Return the keys of all artifacts that a release should have as of a day and has not."""
+    return [key for key in _keys(release, as_of, kinds) if store.pointer(key) is None]
 
 
 def last_verdict(store: Store, release: str, *, up_to: int) -> int:

@@ -7,9 +7,13 @@ while it is the same alert: it fires with the first judged day that fails and re
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
-from tars_ops.core.gate import AlertName
+from tars_ops.core.gate import AlertName, Claim, Gate
 from tars_ops.core.model import Frozen, Instant, Sha256
+from tars_ops.core.release import day_key
+from tars_ops.core.telemetry import ALL_SERVICES
+from tars_ops.core.units import at_most
 from tars_ops.core.verdict import Severity, Verdict
 
 
@@ -54,3 +58,69 @@ class Alert(Frozen):
         Gates, releases and services hold no line breaks, so no two alerts share an identity.
         """
         return hashlib.sha256(f"{self.gate}\n{self.service}\n{self.release}".encode()).hexdigest()
+
+
+class Seen(Frozen):
+    """What was judged when a gate was checked."""
+
+    release: str
+    partition: str
+    """Partition of the asset that was judged."""
+    day: int | None
+    """0 is the GA day; None where it is about no single day."""
+    start_at: Instant
+    """Start of the judged window."""
+    evidence_sha256: Sha256 | None
+    """Digest of the stored artifact that the gate was read from."""
+    provisional: bool = False
+
+    @property
+    def when(self) -> str:
+        """The judged day in words."""
+        if self.day is None:
+            return ""
+        name = day_key(self.day) if self.day else "the GA day"
+        return f"{name}, so far" if self.provisional else name
+
+
+def alerts_of(gate: Gate, seen: Seen, *, unknown: Severity) -> Iterator[Alert]:
+    """Yield one alert for every service that a gate does not hold for.
+
+    Parameters
+    ----------
+    unknown : Severity
+        What could not be judged is at most this severe.
+    """
+    if gate.holds:
+        return
+    for claim in gate.claims:
+        if claim.verdict in {Verdict.FAIL, Verdict.UNKNOWN}:
+            yield _alert(gate, claim, seen, unknown)
+
+
+def _alert(gate: Gate, claim: Claim, seen: Seen, unknown: Severity) -> Alert:
+    mildest = max(gate.severity, unknown, key=lambda one: one.rank)
+    return Alert(
+        release=seen.release,
+        gate=gate.name,
+        service=claim.service,
+        name=gate.alert,
+        asset=gate.asset,
+        partition=seen.partition,
+        kpi=gate.kpi,
+        severity=mildest if claim.verdict is Verdict.UNKNOWN else gate.severity,
+        verdict=claim.verdict,
+        day=seen.day,
+        provisional=seen.provisional,
+        summary=_summary(gate, claim, seen),
+        description=at_most(claim.reason, 1000),
+        since_at=seen.start_at,
+        evidence_sha256=seen.evidence_sha256,
+    )
+
+
+def _summary(gate: Gate, claim: Claim, seen: Seen) -> str:
+    where = seen.release + (f", {seen.when}" if seen.when else "")
+    about = "" if claim.service == ALL_SERVICES else f" for {claim.service}"
+    said = "is not known" if claim.verdict is Verdict.UNKNOWN else "does not hold"
+    return at_most(f"{where}: {gate.name.replace('_', ' ')} {said}{about}: {claim.reason}", 300)

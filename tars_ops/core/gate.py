@@ -65,6 +65,8 @@ class Gate(Frozen):
     """How bad it is where the claim does not hold, by the policy."""
     claims: tuple[Claim, ...]
     kpi: str | None = None
+    query: str | None = None
+    """The query that the KPI was measured by."""
     not_applicable: str = ""
     """Why the claim does not concern this release; such a gate is neither green nor alerting."""
 
@@ -83,10 +85,14 @@ class Gate(Frozen):
         """What the worst services are said to be, in one line."""
         if self.not_applicable:
             return f"not applicable: {self.not_applicable}"
+        if not self.claims:
+            return "nothing was judged"
         said = [one for one in self.claims if one.verdict is self.verdict]
+        if self.verdict is Verdict.PASS and len(said) > 1:
+            return f"it holds for all {len(said)} services; {said[0].service}: {said[0].reason}"
         return "; ".join(one.reason if one.service == ALL_SERVICES else f"{one.service}: {one.reason}" for one in said)
 
     @property
     def worst_service(self) -> str | None:
-        """The first service with the worst verdict; None where nothing was said."""
-        return next((one.service for one in self.claims if one.verdict is self.verdict), None)
+        """The first service that the claim does not hold for; None where it holds for all."""
+        return None if self.holds else next((one.service for one in self.claims if one.verdict is self.verdict), None)

@@ -1,29 +1,30 @@
 """Gates: claims that can be false, checked on every partition.
 
-The measuring is done by ``core``; a gate only reads a verdict and shows the evidence. A gate never blocks a report: the
-report is what explains it. Claims on objectives come from the policies, so a new SLO has its gate without code.
+A gate reads the stored artifact and shows the evidence; what is decided is decided by ``core.gates``. A gate on an
+objective blocks no report, because the report is what explains it; a damaged artifact blocks everything after it.
+Claims on objectives come from the policies, so a new SLO has its gate without code.
+
+All gates of a run are checked in one step, because a step costs more than a gate; each can also be checked alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
+from tars_ops.adapters.catalogue import DAILY_TELEMETRY, GA_TELEMETRY, Kind
+from tars_ops.adapters.gates import Checked, Gates
 from tars_ops.adapters.policies import Policies
 from tars_ops.adapters.settings import load_settings
-from tars_ops.core.policy import Policy
-from tars_ops.core.telemetry import Telemetry
-from tars_ops.core.units import percent, show
-from tars_ops.core.verdict import Verdict, worst
-from tars_ops.core.watch.baseline import GaBaseline
-from tars_ops.core.watch.measure import Measured
-from tars_ops.core.watch.stability import DailyStability, expected, keeps_its_promise
+from tars_ops.core.gate import Gate
+from tars_ops.core.gates import of_baseline, of_day, of_telemetry, of_verdict
+from tars_ops.core.gates.promise import promised_gate
+from tars_ops.core.verdict import Severity, Verdict
 from tars_ops.defs.failures import reported
 from tars_ops.defs.metadata import table
-from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, release_of
-from tars_ops.defs.resources import StoreResource
+from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, Context, release_day
+from tars_ops.defs.resources import AsOf, StoreResource
 
-_BASELINE = {"ga_baseline": dg.AssetIn("ga_baseline")}
-KEEPS = "_keeps_its_objective"
+FAIL, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
 def promised_kpis() -> tuple[str, ...]:
@@ -33,156 +34,181 @@ def promised_kpis() -> tuple[str, ...]:
 
 
 PROMISED = promised_kpis()
+OBJECTIVES = {promised_gate(kpi): f"Every service keeps the objective of {kpi}." for kpi in PROMISED}
 
 
-def _specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+def _telemetry(asset: str) -> dict[str, str]:
+    return {
+        f"{asset}_{of_telemetry.COVERS}": "Enough scrapes of every service arrived for every KPI.",
+        f"{asset}_{of_telemetry.NO_WARNING}": "The server answered every query without a warning.",
+    }
+
+
+CLAIMS_OF_GA = {
+    "ga_telemetry": _telemetry("ga_telemetry"),
+    "ga_baseline": {
+        of_baseline.FROZEN: "It is of the GA telemetry that is stored, under the policy of the release.",
+        of_baseline.LONG_ENOUGH: "Every service is known for enough of the GA day.",
+        of_baseline.VALID: "The GA day measured and kept every objective, so that it can be compared with.",
+        **OBJECTIVES,
+    },
+}
+CLAIMS_OF_A_DAY = {
+    "daily_telemetry": _telemetry("daily_telemetry"),
+    "daily_stability": {**OBJECTIVES, of_day.NO_DRIFT: "No KPI is farther from the GA day than its limit."},
+    "anomaly_events": {of_day.NO_CRITICAL_ANOMALY: "No service has a critical anomaly."},
+    "daily_health": {of_day.HEALTH_FLOOR: "The health score stays above the floor of the policy."},
+}
+CLAIMS_OF_A_VERDICT = {
+    "regression_analysis": {
+        of_verdict.NO_CRITICAL_REGRESSION: "No critical regression is active.",
+        of_verdict.NO_ROLLBACK: "The evidence does not advise to roll back.",
+    },
+    "release_certification": {
+        of_verdict.CAN_BE_CLOSED: "The watch is over and can be closed as stable.",
+    },
+    "executive_bundle": {
+        of_verdict.VERIFIES: "Both archives are, byte for byte, what their manifest says.",
+        of_verdict.COMPLETE: "Every file that the verdict is made of is in the bundle.",
+    },
+}
+
+
+def specs(claims: dict[str, dict[str, str]], partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    """Return one check per claim."""
     return [
-        dg.AssetCheckSpec(
-            name=f"{kpi}{KEEPS}",
-            asset=asset,
-            partitions_def=partitions,
-            description=f"Every service keeps the objective of {kpi} that the policy promises.",
-        )
-        for kpi in PROMISED
+        dg.AssetCheckSpec(name=name, asset=asset, partitions_def=partitions, description=said)
+        for asset, named in claims.items()
+        for name, said in named.items()
     ]
 
 
-def result(
-    name: str | None,
-    verdict: Verdict,
-    said: str,
-    *,
-    page: str,
-    metadata: dict[str, dg.MetadataValue | str | float] | None = None,
-) -> dg.AssetCheckResult:
-    """Return the outcome of a gate: a failure is an error, an unknown a warning, neither passes.
-
-    ``name`` is needed only where one function judges several claims.
-    """
+def result(checked: Checked) -> dg.AssetCheckResult:
+    """Return the outcome of a gate: what is known to be false fails, what is unknown warns, neither passes."""
+    gate = checked.gate
+    worse = gate.verdict is Verdict.FAIL and gate.severity is not Severity.LOW
     return dg.AssetCheckResult(
-        check_name=name,
-        passed=verdict in {Verdict.PASS, Verdict.WARN},
-        severity=dg.AssetCheckSeverity.ERROR if verdict is Verdict.FAIL else dg.AssetCheckSeverity.WARN,
-        description=said,
-        metadata={"verdict": verdict.value, **_runbook(page), **(metadata or {})},
+        asset_key=gate.asset,
+        check_name=gate.name,
+        passed=gate.holds,
+        severity=FAIL if worse else WARN,
+        description=gate.reason,
+        metadata=_evidence(checked),
     )
 
 
-def _runbook(page: str) -> dict[str, dg.MetadataValue]:
+def _evidence(checked: Checked) -> dict[str, dg.MetadataValue | str | float | int]:
+    gate = checked.gate
+    if gate.not_applicable:
+        return {"verdict": "not_applicable"}
+    told = next(
+        (one for one in gate.claims if one.service == gate.worst_service), gate.claims[0] if gate.claims else None
+    )
+    numbers = {
+        name: figure for name, figure in (told.evidence if told else {}).items() if isinstance(figure, int | float)
+    }
+    return {
+        "verdict": gate.verdict.value,
+        "severity": gate.severity.value,
+        "worst_service": gate.worst_service or "-",
+        **({"query": gate.query} if gate.query else {}),
+        "evidence_sha256": checked.seen.evidence_sha256 or "-",
+        **numbers,
+        # sentences in a table of their own: beside many columns the UI breaks them after every letter
+        "findings": table(
+            [{"service": one.service, "verdict": one.verdict.value, "reason": one.reason} for one in gate.claims]
+        ),
+        "figures": table([{"service": one.service, **one.evidence} for one in gate.claims]),
+        **_runbook(gate),
+    }
+
+
+def _runbook(gate: Gate) -> dict[str, dg.MetadataValue]:
     """Link the page that says what to do, where the deployment publishes its runbooks."""
     address = load_settings().runbook_url.rstrip("/")
-    return {"runbook": dg.MetadataValue.url(f"{address}/{page}")} if address else {}
+    return {"runbook": dg.MetadataValue.url(f"{address}/{gate.alert.value}.md")} if address else {}
 
 
-# -- on telemetry -------------------------------------------------------------------------------------------------
+def _selected(context: dg.AssetCheckExecutionContext) -> dict[str, set[str]]:
+    """Return the names of the checks that this run asks for, by asset."""
+    asked: dict[str, set[str]] = {}
+    for key in context.selected_asset_check_keys:
+        asked.setdefault(key.asset_key.to_user_string(), set()).add(key.name)
+    return asked
 
 
-def _covers(telemetry: Telemetry, baseline: GaBaseline, policy: Policy) -> dg.AssetCheckResult:
-    needed = policy.measurement.min_coverage
-    judged = list(expected(telemetry, baseline, policy))
-    poor = [{"kpi": kpi, "service": service, "reason": reason} for kpi, service, reason in judged if reason]
-    lowest = min((one.coverage for one in telemetry.quality.series), default=0.0)
-    verdict = Verdict.UNKNOWN if poor or not judged else Verdict.PASS
-    said = f"lowest coverage {percent(lowest)}, needed {percent(needed)}; {len(poor)} KPIs of services are not known"
-    return result(
-        None,
-        verdict,
-        said,
-        page="telemetry-covers-the-window.md",
-        metadata={"lowest_coverage": lowest, "unknown": table(poor)},
-    )
+def _results(found: Iterable[Checked], asked: dict[str, set[str]], of: Gates) -> Iterator[dg.AssetCheckResult]:
+    wanted = {(asset, name) for asset, names in asked.items() for name in names}
+    for one in found:
+        if (one.gate.asset, one.gate.name) in wanted:
+            wanted.discard((one.gate.asset, one.gate.name))
+            yield result(one)
+    for asset in sorted({asset for asset, _ in wanted}):
+        yield from (result(one) for one in of.not_promised(asset, PROMISED) if (asset, one.gate.name) in wanted)
 
 
-@dg.asset_check(asset="ga_telemetry", additional_ins=_BASELINE, partitions_def=RELEASES)
-def ga_telemetry_covers_the_window(
-    context: dg.AssetCheckExecutionContext, ga_telemetry: Telemetry, ga_baseline: GaBaseline, store: StoreResource
-) -> dg.AssetCheckResult:
-    """Enough scrapes of every service arrived on the GA day, and the server warned about nothing."""
+@dg.multi_asset_check(name="gates_of_ga", specs=specs(CLAIMS_OF_GA, RELEASES), can_subset=True)
+def gates_of_ga(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterable[dg.AssetCheckResult]:
+    """Check what must hold of the GA day."""
+    gates, asked = _gates(context, store), _selected(context)
     with reported():
-        return _covers(ga_telemetry, ga_baseline, store.release(release_of(context)).policy)
+        found = list(gates.of_ga(asked))
+    yield from _results(found, asked, gates)
 
 
-@dg.asset_check(asset="daily_telemetry", additional_ins=_BASELINE, partitions_def=RELEASE_DAYS)
-def daily_telemetry_covers_the_window(
-    context: dg.AssetCheckExecutionContext, daily_telemetry: Telemetry, ga_baseline: GaBaseline, store: StoreResource
-) -> dg.AssetCheckResult:
-    """Enough scrapes of every service of the GA day arrived on this day, and the server warned about nothing."""
+@dg.multi_asset_check(name="gates_of_a_day", specs=specs(CLAIMS_OF_A_DAY, RELEASE_DAYS), can_subset=True)
+def gates_of_a_day(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterable[dg.AssetCheckResult]:
+    """Check what must hold of a judged day."""
+    gates, asked = _gates(context, store), _selected(context)
     with reported():
-        return _covers(daily_telemetry, ga_baseline, store.release(release_of(context)).policy)
+        found = list(gates.of_day(release_day(context)[1], asked))
+    yield from _results(found, asked, gates)
 
 
-# -- on objectives ------------------------------------------------------------------------------------------------
-
-
-@dg.multi_asset_check(name="ga_objectives", specs=_specs("ga_baseline", RELEASES))
-def ga_baseline_gates(
-    context: dg.AssetCheckExecutionContext, ga_baseline: GaBaseline, store: StoreResource
+@dg.multi_asset_check(name="gates_of_a_verdict", specs=specs(CLAIMS_OF_A_VERDICT, RELEASES), can_subset=True)
+def gates_of_a_verdict(
+    context: dg.AssetCheckExecutionContext, store: StoreResource, as_of: AsOf
 ) -> Iterable[dg.AssetCheckResult]:
-    """Judge the objectives of the GA day."""
+    """Check what must hold of a verdict."""
+    gates, asked = _gates(context, store), _selected(context)
     with reported():
-        policy = store.release(release_of(context)).policy
-    for kpi in PROMISED:
-        if kpi not in policy.slos:
-            yield _not_applicable(kpi, policy)
-        else:
-            yield _promise(kpi, policy, [_of_baseline(ga_baseline, kpi, one, policy) for one in ga_baseline.services])
+        registered = store.release(release_day(context)[0])
+        found = list(gates.of_verdict(as_of.resolve(store.open(), registered), asked))
+    yield from _results(found, asked, gates)
 
 
-@dg.multi_asset_check(name="daily_objectives", specs=_specs("daily_stability", RELEASE_DAYS))
-def daily_stability_gates(
-    context: dg.AssetCheckExecutionContext, daily_stability: DailyStability, store: StoreResource
-) -> Iterable[dg.AssetCheckResult]:
-    """Judge the objectives of one day."""
+def _gates(context: Context, store: StoreResource) -> Gates:
     with reported():
-        policy = store.release(release_of(context)).policy
-    for kpi in PROMISED:
-        rows = [row for row in daily_stability.kpis if row.kpi == kpi and row.slo is not None]
-        if kpi not in policy.slos:
-            yield _not_applicable(kpi, policy)
-        else:
-            yield _promise(kpi, policy, [(row.slo or Verdict.UNKNOWN, row.reason, row.measured) for row in rows])
+        return Gates(store.open(), store.release(release_day(context)[0]))
 
 
-Promise = tuple[Verdict, str, Measured]
+# -- evidence: the only gates that block ------------------------------------------------------------------------------
 
 
-def _of_baseline(baseline: GaBaseline, kpi: str, service: str, policy: Policy) -> Promise:
-    doubt = baseline.doubt(kpi, service)
-    found = baseline.of(kpi, service) or Measured(kpi=kpi, service=service, value=None)
-    verdict, reason = keeps_its_promise(policy.judged[kpi], found, missing=doubt, alpha=policy.judgement.alpha)
-    return verdict, reason, found
+def _integrity(context: Context, store: StoreResource, kind: Kind) -> dg.AssetCheckResult:
+    with reported():
+        return result(_gates(context, store).integrity(kind, release_day(context)[1]))
 
 
-def _promise(kpi: str, policy: Policy, promises: Sequence[Promise]) -> dg.AssetCheckResult:
-    verdict = worst(one for one, _, _ in promises)
-    said = "; ".join(f"{found.service}: {reason}" for one, reason, found in promises if one is verdict)
-    unit = policy.judged[kpi].unit
-    rows = [
-        {
-            "verdict": one.value,
-            "service": found.service,
-            "value": show(found.value, unit),
-            "lower": show(found.lower, unit),
-            "upper": show(found.upper, unit),
-            "bad": found.n_bad,
-            "total": found.n_total,
-        }
-        for one, _, found in promises
-    ]
-    return result(
-        f"{kpi}{KEEPS}",
-        verdict,
-        said or "no service of the release has this KPI",
-        page="keeps-its-objective.md",
-        metadata={"objective": policy.objective(kpi) or 0.0, "services": table(rows)},
-    )
+@dg.asset_check(
+    asset="ga_telemetry",
+    name=f"ga_telemetry_{of_telemetry.INTACT}",
+    partitions_def=RELEASES,
+    blocking=True,
+    description="The stored GA telemetry is, byte for byte, what its digests say.",
+)
+def ga_telemetry_is_intact(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+    """Read the GA telemetry back; damaged telemetry stops everything after it."""
+    return _integrity(context, store, GA_TELEMETRY)
 
 
-def _not_applicable(kpi: str, policy: Policy) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=f"{kpi}{KEEPS}",
-        passed=True,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"not applicable: the policy of {policy.product} promises nothing for {kpi}",
-        metadata={"verdict": "not_applicable"},
-    )
+@dg.asset_check(
+    asset="daily_telemetry",
+    name=f"daily_telemetry_{of_telemetry.INTACT}",
+    partitions_def=RELEASE_DAYS,
+    blocking=True,
+    description="The stored telemetry is, byte for byte, what its digests say.",
+)
+def daily_telemetry_is_intact(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+    """Read the telemetry of the day back; damaged telemetry stops everything after it."""
+    return _integrity(context, store, DAILY_TELEMETRY)

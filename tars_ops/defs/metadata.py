@@ -14,6 +14,7 @@ from tars_ops.core.units import Unit, percent, show
 from tars_ops.core.verdict import Severity, Verdict
 from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
+from tars_ops.core.watch.certification import Certification
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability, Drift, change_text
@@ -186,4 +187,15 @@ def regression_metadata(analysis: RegressionAnalysis) -> Metadata:
                 for one in analysis.regressions
             ]
         ),
+    }
+
+
+def certification_metadata(certificate: Certification) -> Metadata:
+    """Show what the release may do, and every reason against it."""
+    return {
+        "as_of": certificate.as_of,
+        "may_be_promoted": "yes" if certificate.may_promote else "no",
+        "may_be_closed": "yes" if certificate.may_close else "no",
+        "against_promotion": table([{"code": one.code, "reason": one.text} for one in certificate.promotion_blockers]),
+        "against_closing": table([{"code": one.code, "reason": one.text} for one in certificate.closing_blockers]),
     }

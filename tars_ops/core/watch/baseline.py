@@ -19,6 +19,7 @@ from tars_ops.core.telemetry import FloatArray, Telemetry, sample_table
 from tars_ops.core.watch.detector import Calibration, calibrate
 from tars_ops.core.watch.measure import Measured, measure, why_unknown
 
+NO_DATA = "no data"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -71,6 +72,15 @@ class GaBaseline(Frozen):
         if self.doubt(kpi, service):
             return None
         return next((one.calibration for one in self.spreads if (one.kpi, one.service) == (kpi, service)), None)
+
+    def concerns(self, kpi: str, service: str) -> bool:
+        """Tell whether a service has a KPI: one that a living service never showed, while others did, is not its own.
+
+        What no service ever showed is unknown, not absent; and so is everything of a service that was silent.
+        """
+        alive = any(one.service == service for one in self.kpis)
+        seen = any(one.kpi == kpi for one in self.kpis)
+        return not (alive and seen and self.doubt(kpi, service) == NO_DATA)
 
     def doubt(self, kpi: str, service: str) -> str | None:
         """Return why the GA day cannot speak for a KPI of a service."""

@@ -19,10 +19,8 @@ from tars_ops.core.release import Release
 from tars_ops.core.telemetry import ALL_SERVICES, Telemetry
 from tars_ops.core.units import percent, show
 from tars_ops.core.verdict import Verdict, worst
-from tars_ops.core.watch.baseline import GaBaseline
+from tars_ops.core.watch.baseline import NO_DATA, GaBaseline
 from tars_ops.core.watch.measure import Measured, by_key, measure, why_unknown
-
-NO_DATA = "no data"
 
 
 class KpiDay(Frozen):
@@ -153,13 +151,10 @@ def expected(telemetry: Telemetry, baseline: GaBaseline, policy: Policy) -> Iter
     A KPI that a living service never had, while others have it, does not apply to that service.
     """
     services = sorted({*baseline.services, *telemetry.quality.services})
-    alive_on_ga = {one.service for one in baseline.kpis}
-    seen_on_ga = {one.kpi for one in baseline.kpis}  # what no service ever showed is unknown, not absent
     for name in policy.judged:
         for service in services:
             missing = why_unknown(telemetry, policy, name, service)
-            never_had_it = baseline.doubt(name, service) == NO_DATA and service in alive_on_ga
-            if not (missing == NO_DATA and never_had_it and name in seen_on_ga):
+            if missing != NO_DATA or baseline.concerns(name, service):
                 yield name, service, missing
 
 

@@ -59,6 +59,7 @@ judge_release = dg.define_asset_job(
     JUDGE_RELEASE,
     dg.AssetSelection.assets(
         "regression_analysis",
+        "release_certification",
         "retrospective",
         "executive_narrative",
         "provenance",

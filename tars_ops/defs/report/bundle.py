@@ -8,6 +8,7 @@ from tars_ops.core.report.compliance import ComplianceIndex
 from tars_ops.core.report.narrative import Narrative
 from tars_ops.core.report.provenance import Provenance
 from tars_ops.core.report.retrospective import Retrospective
+from tars_ops.core.watch.certification import Certification
 from tars_ops.defs.failures import reported
 from tars_ops.defs.partitions import RELEASES, release_of
 from tars_ops.defs.resources import StoreResource
@@ -20,11 +21,13 @@ def executive_bundle(
     executive_narrative: Narrative,
     compliance_index: ComplianceIndex,
     provenance: Provenance,
+    release_certification: Certification,
     store: StoreResource,
 ) -> dg.MaterializeResult[Bundle]:
     """Every artifact of the release as of a day in one archive with a manifest, verifiable without this project."""
     with reported():
-        as_of = _same_day(retrospective.as_of, executive_narrative.as_of, compliance_index.as_of, provenance.as_of)
+        made = (retrospective, executive_narrative, compliance_index, provenance, release_certification)
+        as_of = _same_day(*(one.as_of for one in made))
         registered = store.release(release_of(context))
         files = tree(store.open(), registered.release.key, as_of=as_of, kinds=(*OF_GA, *OF_A_DAY, *OF_A_VERDICT))
         packed = bundle(registered.release, as_of, files)
