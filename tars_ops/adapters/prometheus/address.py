@@ -35,6 +35,14 @@ _CARRY_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
+class RefusedAddressError(ConfigurationError):
+    """An address that must not be contacted; ``why`` says so without naming whose address it is."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the address of the metrics server is refused: {why}; correct TARS_OPS_SOURCE")
+        self.why = why
+
+
 def server_url(text: str) -> str:
     """Check the address of a metrics server and give it back without a trailing slash.
 
@@ -126,5 +134,5 @@ def _numeric_addresses(host: str) -> tuple[str, ...]:
         return ()
 
 
-def _refused(why: str) -> ConfigurationError:
-    return ConfigurationError(f"the address of the metrics server is refused: {why}; correct TARS_OPS_SOURCE")
+def _refused(why: str) -> RefusedAddressError:
+    return RefusedAddressError(why)

@@ -37,7 +37,7 @@ def require_ok(answer: Answer, *, query: str) -> None:
     if status == HTTPStatus.OK:
         return
     if status in _TRANSIENT:
-        raise TransientError(_said(answer), retry_after_s=_retry_after_s(answer))
+        raise TransientError(_said(answer), retry_after_s=retry_after_s(answer))
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise NoPermissionError(
             f"{answer.server} refuses the credentials, {_said(answer)}; set TARS_OPS_PROMETHEUS_TOKEN, "
@@ -112,7 +112,7 @@ def _location_host(answer: Answer) -> str:
     return repr(answer.quote(host or "(not named)", limit=_EXCERPT_CHARS))
 
 
-def _retry_after_s(answer: Answer) -> float | None:
+def retry_after_s(answer: Answer) -> float | None:
     """Seconds that ``Retry-After`` asks for, as a number or a date; None if it is absent, past or junk."""
     text = answer.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,12}", text):

@@ -1,0 +1,1 @@
+"""How do alerts wait, and how do they reach those who must act?"""
