@@ -42,7 +42,7 @@ class Registry:
         self._store = store
 
     def add(self, release: Release, policy_text: bytes) -> Registered:
-        """Register a release under a policy; the same entry again changes nothing.
+        """Register a release under a policy; an entry that it has, or had before, changes nothing.
 
         Raises
         ------
@@ -53,22 +53,68 @@ class Registry:
         if release.policy_sha256 != sha256:
             raise UsageError(f"{release.key} is pinned to policy {release.policy_sha256[:12]}, not to {sha256[:12]}")
         policy = load_policy(policy_text, name=f"policy of {release.product}")
-        measurement = policy.measurement
-        if release.day_length_s % measurement.slot_s:
-            raise UsageError(
-                f"a day of {release.day_length_s} s is no multiple of measurement.slot_s ({measurement.slot_s}) "
-                f"of the policy of {release.product}"
-            )
+        _check_slots(release, policy)
         known = self._find(release.key)
+        if known and known.release != release and self._was_so(release):
+            return known
         if known and known.release != release:
             changed = [name for name, value in known.release if value != getattr(release, name)]
             raise UsageError(
                 f"{release.key} is registered with another {', '.join(changed)}; a registered release is pinned - "
                 "register the change under a version of its own"
             )
-        files = {RELEASE_FILE: canonical_json(release), POLICY_FILE: policy_text}
-        self._store.put(f"{release.key}/{ENTRY}", files)
+        self._put(release, policy_text, version=None)
         return Registered(release, policy, policy_text)
+
+    def extend(self, key: str, n_days: int, *, longest: int) -> Registered:
+        """Watch a release for more days, ``n_days`` in all; nothing else of its entry changes.
+
+        Raises
+        ------
+        UsageError
+            If it is watched longer already, or no day of this deployment has that number.
+        ConflictError
+            If somebody else extended it in between.
+        """
+        known = self.get(key)
+        if n_days > longest:
+            raise UsageError(f"{n_days} days: this deployment watches at most {longest} days (TARS_OPS_WATCH_DAYS)")
+        if n_days < known.release.n_days:
+            raise UsageError(f"{key} is watched for {known.release.n_days} days already; a watch is never shortened")
+        if n_days == known.release.n_days:
+            return known
+        extended = known.release.model_copy(update={"n_days": n_days})
+        self._put(extended, known.policy_text, version=max(self._store.versions(f"{key}/{ENTRY}")) + 1)
+        return Registered(extended, known.policy, known.policy_text)
+
+    def repin(self, key: str, policy_text: bytes) -> Registered:
+        """Judge a release by another policy from now on; nothing else of its entry changes.
+
+        Raises
+        ------
+        UsageError
+            If the policy is of another product, or its slots do not fit into the days of the release.
+        ConflictError
+            If somebody else changed the entry in between.
+        """
+        known = self.get(key)
+        policy = load_policy(policy_text, name=f"policy of {known.release.product}")
+        if policy.product != known.release.product:
+            raise UsageError(f"{key} cannot be judged by the policy of {policy.product}")
+        pinned = known.release.model_copy(update={"policy_sha256": hashlib.sha256(policy_text).hexdigest()})
+        _check_slots(pinned, policy)
+        if pinned != known.release:
+            self._put(pinned, policy_text, version=max(self._store.versions(f"{key}/{ENTRY}")) + 1)
+        return Registered(pinned, policy, policy_text)
+
+    def _put(self, release: Release, policy_text: bytes, *, version: int | None) -> None:
+        files = {RELEASE_FILE: canonical_json(release), POLICY_FILE: policy_text}
+        self._store.put(f"{release.key}/{ENTRY}", files, version=version)
+
+    def _was_so(self, release: Release) -> bool:
+        """Tell whether an entry is one that the release had before somebody extended it or changed its policy."""
+        older = self._store.versions(f"{release.key}/{ENTRY}")[:-1]
+        return any(one and one.release == release for one in (self._find(release.key, version=n) for n in older))
 
     def get(self, key: str) -> Registered:
         """Return a registered release.
@@ -87,13 +133,22 @@ class Registry:
             )
         return found
 
-    def _find(self, key: str) -> Registered | None:
+    def _find(self, key: str, *, version: int | None = None) -> Registered | None:
         if self._store.pointer(f"{key}/{ENTRY}") is None:
             return None
-        files = self._store.get(f"{key}/{ENTRY}")
+        files = self._store.get(f"{key}/{ENTRY}", version=version)
         release = parse_json(Release, files[RELEASE_FILE], name=f"{key}/{RELEASE_FILE}")
         return Registered(release, _policy(files[POLICY_FILE], f"{key}/{POLICY_FILE}"), files[POLICY_FILE])
 
     def all_keys(self) -> list[str]:
         """Return the keys of all registered releases, sorted."""
         return [name for name in self._store.roots() if KEY_PATTERN.match(name) and ENTRY in self._store.children(name)]
+
+
+def _check_slots(release: Release, policy: Policy) -> None:
+    slot_s = policy.measurement.slot_s
+    if release.day_length_s % slot_s:
+        raise UsageError(
+            f"a day of {release.day_length_s} s is no multiple of measurement.slot_s ({slot_s}) "
+            f"of the policy of {release.product}"
+        )

@@ -105,13 +105,15 @@ class Store:
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    def put(self, key: str, files: Mapping[str, bytes]) -> Pointer:
+    def put(self, key: str, files: Mapping[str, bytes], *, version: int | None = None) -> Pointer:
         """Keep an artifact; the same content again makes no new version, and brings back contents that are gone.
+
+        ``version`` is the number that it has to get: what rests on the version before is not put behind another one.
 
         Raises
         ------
         ConflictError
-            If somebody else committed another content in between.
+            If somebody else committed another content in between, or the version asked for is taken by one.
         CannotCreateError
             If the place is full, read-only or no directory.
         StoreError
@@ -126,7 +128,11 @@ class Store:
             for path, data in files.items():
                 if not self._disk.create(_object(listed[path].sha256), data):
                     self._checked_object(key, path, listed[path])
-            return latest if latest and dict(latest.files) == listed else self._commit(key, listed, latest)
+            if latest and dict(latest.files) == listed and version in {None, latest.version}:
+                return latest
+            if version and version != (latest.version if latest else 0) + 1:
+                raise ConflictError(f"{key}: version {version} is not the next one; read it again and start from there")
+            return self._commit(key, listed, latest)
 
     def _commit(self, key: str, files: Mapping[str, StoredFile], latest: Pointer | None) -> Pointer:
         number = latest.version + 1 if latest else 1

@@ -24,6 +24,13 @@ class UsageError(TarsOpsError):
     who_acts = "the caller: correct the command; `--help` lists what exists"
 
 
+class IllegalTransitionError(TarsOpsError):
+    """What is asked for may not happen to a release in the state that it is in."""
+
+    exit_code = 64
+    who_acts = "the caller: `tars-ops release show` prints the state; the message names what may happen to it"
+
+
 class ContractError(TarsOpsError):
     """Data break the contract of the function that reads them."""
 
@@ -72,6 +79,29 @@ class StoreError(TarsOpsError):
 
     exit_code = 74
     who_acts = "the operator of the store's disk or bucket"
+
+
+class OutboxError(TarsOpsError):
+    """The outbox of alerts could not be read or written, or its file is damaged."""
+
+    exit_code = 74
+    who_acts = "the operator of the outbox's disk or database; its content can be derived again from the store"
+
+
+class OutboxBusyError(OutboxError):
+    """Another process held the outbox for too long."""
+
+    exit_code = 75
+    may_pass_later = True
+    who_acts = "nobody: the next attempt may succeed by itself"
+
+
+class DeliveryError(TarsOpsError):
+    """A receiver did not take what it was sent."""
+
+    exit_code = 69
+    may_pass_later = True
+    who_acts = "the operator of the receiver; the message names it and its answer"
 
 
 class ConflictError(TarsOpsError):
