@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,11 +22,12 @@ from tars_ops.adapters.artifacts import (
     parse_json,
 )
 from tars_ops.adapters.registry import POLICY_FILE, RELEASE_FILE
-from tars_ops.adapters.source import TelemetrySource
+from tars_ops.adapters.source import Sighted, TelemetrySource
 from tars_ops.adapters.verification import verify
 from tars_ops.core.errors import ContractError, MissingInputError, SourceError, TamperedError
+from tars_ops.core.excerpt import excerpt
 from tars_ops.core.policy import Policy
-from tars_ops.core.release import Release
+from tars_ops.core.release import Release, Window
 from tars_ops.core.report.manifest import build_manifest
 from tars_ops.core.telemetry import Telemetry
 
@@ -35,6 +37,10 @@ _DAY = re.compile(r"^telemetry/day_(\d\d)/")
 
 def _folder(day: int) -> str:
     return f"telemetry/day_{day:02d}"
+
+
+def _overlap(one: Window, other: Window) -> bool:
+    return one.start_at < other.end_at and other.start_at < one.end_at
 
 
 def record(source: TelemetrySource, release: Release, policy: Policy, policy_text: bytes, *, days: range) -> bytes:
@@ -99,6 +105,38 @@ class RecordingSource:
             raise SourceError(f"recording {self._path.name} has no day {day}; it holds {json.dumps(self.days)}")
         paths = {name: f"{_folder(day)}/{name}" for name in TELEMETRY_FILES}
         return decode_telemetry({name: self._files[path] for name, path in paths.items() if path in self._files})
+
+    def fetch_window(self, release: Release, policy: Policy, window: Window) -> Telemetry:
+        """Cut a window out of the recorded days; see ``TelemetrySource`` and ``core.excerpt``."""
+        days = [day for day in self.days if _overlap(release.window(day), window)]
+        if not days:
+            raise SourceError(f"recording {self._path.name} holds nothing of {window.start_at} to {window.end_at}")
+        return excerpt([self.fetch(release, policy, day=day) for day in days], window, policy.promises)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class RecordingSightings:
+    """The one release of a recording, seen on the days that it holds."""
+
+    def __init__(self, recording: RecordingSource) -> None:
+        self._recording = recording
+
+    def seen(self, policy: Policy, window: Window) -> Sighted:
+        """Return the recorded release whenever it ran: a recording lies in the past; see ``ReleaseSightings``."""
+        release, days = self._recording.release, self._recording.days
+        if policy.product != release.product or not days:
+            return Sighted(window, {})
+        ran = Window(release.ga_at, release.window(max(days)).end_at)
+        return Sighted(Window(ran.start_at - timedelta(days=1), ran.end_at), {release.version: (ran,)})
+
+    def newest_at(self, release: Release, policy: Policy, *, end_at: datetime) -> datetime | None:
+        """Return the end of a day that the recording holds."""
+        del policy
+        recorded = self._recording.release
+        held = {recorded.window(day).end_at for day in self._recording.days} if release.key == recorded.key else set()
+        return end_at if end_at in held else None
 
     def close(self) -> None:
         """Nothing to let go of."""

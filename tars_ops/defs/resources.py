@@ -11,10 +11,12 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from tars_ops.adapters.alerts.outbox import Outbox
 from tars_ops.adapters.catalogue import DAILY_TELEMETRY, days_with
 from tars_ops.adapters.registry import Registered, Registry
-from tars_ops.adapters.source import TelemetrySource
-from tars_ops.adapters.sources import open_source
+from tars_ops.adapters.settings import load_settings
+from tars_ops.adapters.source import ReleaseSightings, TelemetrySource
+from tars_ops.adapters.sources import open_sightings, open_source
 from tars_ops.adapters.store import Store
 from tars_ops.core.errors import MissingInputError, UsageError
 
@@ -52,6 +54,31 @@ class SourceResource(dg.ConfigurableResource):
             yield source
         finally:
             source.close()
+
+    @contextmanager
+    def sightings(self) -> Iterator[ReleaseSightings]:
+        """Open what the source knows of running versions for the length of one look."""
+        sightings = open_sightings(self.address)
+        try:
+            yield sightings
+        finally:
+            sightings.close()
+
+
+class OutboxResource(dg.ConfigurableResource):
+    """The outbox of alerts, and of what was claimed to be done."""
+
+    url: str = ""
+    """Empty takes TARS_OPS_OUTBOX at the moment of use: it may hold a password."""
+
+    @contextmanager
+    def open(self) -> Iterator[Outbox]:
+        """Open the outbox for the length of one tick."""
+        outbox = Outbox.open(self.url or load_settings().outbox_url)
+        try:
+            yield outbox
+        finally:
+            outbox.close()
 
 
 class AsOf(dg.ConfigurableResource):

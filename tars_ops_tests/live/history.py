@@ -552,6 +552,7 @@ def _target_series(labels: dict[str, str], at_ms: IntArray, counters: IntArray, 
         yield series(family, cumulative[:, -1], "_count")
 
     yield series("up", np.ones_like(at_ms))
+    yield series("tars_build_info", np.ones_like(at_ms))
     for status, values in zip(STATUSES, counters[:, STATUS].T, strict=True):
         yield series("http_requests", values, "_total", status=status)
     yield from histogram("http_request_duration_seconds", LATENCY_LE, counters[:, LATENCY], LATENCY_TICKS)
@@ -585,7 +586,7 @@ def _frozen(values: IntArray | FloatArray) -> IntArray | FloatArray:
 
 # What a server loads
 
-_GAUGES = frozenset({"up", "process_resident_memory_bytes", "ALERTS"})
+_GAUGES = frozenset({"up", "tars_build_info", "process_resident_memory_bytes", "ALERTS"})
 
 
 def _family_type(family: str) -> str:

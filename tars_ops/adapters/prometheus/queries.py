@@ -164,13 +164,13 @@ class Queries:
         length_ms = 1000 * self.policy.measurement.slot_s - (0 if self.range_is_left_open else 1)
         return f"max {self._by} (count_over_time({self.series(selector)}[{length_ms}ms]))"
 
-    def n_series(self, selector: str) -> str:
-        """Return the query that counts the series of each service over the day."""
-        return f"count {self._by} (last_over_time({self.series(selector)}[{self.release.day_length_s}s]))"
+    def n_series(self, selector: str, *, over_s: int) -> str:
+        """Return the query that counts the series of each service over so many seconds."""
+        return f"count {self._by} (last_over_time({self.series(selector)}[{over_s}s]))"
 
-    def n_resets(self, selector: str) -> str:
-        """Return the query that counts the counter resets of each service over the day."""
-        return f"sum {self._by} (resets({self.series(selector)}[{self.release.day_length_s}s]))"
+    def n_resets(self, selector: str, *, over_s: int) -> str:
+        """Return the query that counts the counter resets of each service over so many seconds."""
+        return f"sum {self._by} (resets({self.series(selector)}[{over_s}s]))"
 
 
 _SPECIAL = re.compile(r'(["\\])')
