@@ -34,6 +34,7 @@ from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.certification import Certification
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
+from tars_ops.core.watch.running import RunningDay
 from tars_ops.core.watch.stability import DailyStability
 
 _Report = Retrospective | Narrative | ComplianceIndex
@@ -133,10 +134,15 @@ COMPLIANCE: Final = _document(
 PROVENANCE: Final = _model("provenance", "verdict/{at}/provenance", Provenance, "final/provenance.json")
 BUNDLE: Final = Kind("executive_bundle", "verdict/{at}/executive_bundle", _encode_bundle, _decode_bundle)
 
+RUNNING_TELEMETRY: Final = _telemetry("running_telemetry", "running/telemetry", "running/telemetry")
+RUNNING_DAY: Final = _model("running_day", "running/day", RunningDay, "running/running_day.json")
+
 OF_GA: Final = (GA_TELEMETRY, GA_BASELINE)
 OF_A_DAY: Final = (DAILY_TELEMETRY, DAILY_STABILITY, ANOMALY_EVENTS, DAILY_HEALTH)
 OF_A_VERDICT: Final = (REGRESSION, CERTIFICATION, RETROSPECTIVE, NARRATIVE, COMPLIANCE, PROVENANCE)
-BY_ASSET: Final = {kind.asset: kind for kind in (*OF_GA, *OF_A_DAY, *OF_A_VERDICT, BUNDLE)}
+OF_THE_RUNNING_DAY: Final = (RUNNING_TELEMETRY, RUNNING_DAY)
+"""Provisional: replaced by the complete day, and never part of a tree or a bundle."""
+BY_ASSET: Final = {kind.asset: kind for kind in (*OF_GA, *OF_A_DAY, *OF_A_VERDICT, BUNDLE, *OF_THE_RUNNING_DAY)}
 
 
 def as_of_key(as_of: int) -> str:
@@ -179,7 +185,7 @@ def _keys(release: str, as_of: int, kinds: tuple[Kind, ...]) -> list[str]:
     days = [day_key(day) for day in range(1, as_of + 1)]
     keys = [f"{release}/{ENTRY}"]
     for kind in kinds:
-        if kind in OF_GA:
+        if kind in (*OF_GA, *OF_THE_RUNNING_DAY):
             keys.append(kind.key(release))
         elif kind in OF_A_DAY:
             keys += [kind.key(release, day) for day in days]

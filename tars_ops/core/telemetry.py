@@ -139,6 +139,7 @@ class Telemetry:
     counts : DataFrame
         ``counter, service, le, slot, count``; sorted by the first four; ``le`` is ``bad`` or ``total`` of a ratio, or a
         bucket's upper bound (cumulative, as Prometheus counts); ``slot`` is the start of the slot; ``count`` int64.
+        Of a running day also the scrapes that arrived, under ``arrivals_of``.
     prior : DataFrame
         Like ``counts`` in slots of a day before GA, for the error budget; empty on every other day.
     quality : Quality
@@ -299,6 +300,17 @@ def _codes(column: pd.Series) -> tuple[IntArray, tuple[str, ...]]:
     """Return a column of names as numbers, and the names they stand for, sorted."""
     used = column.cat.remove_unused_categories()
     return np.asarray(used.cat.codes, dtype=np.int64), tuple(used.cat.categories)
+
+
+def arrivals_of(kpi: str) -> str:
+    """Return the counter under which the scrapes of a KPI that arrived are kept, ``total`` per slot.
+
+    Examples
+    --------
+    >>> arrivals_of("availability")
+    'availability.scrapes'
+    """
+    return f"{kpi}.scrapes"
 
 
 def prior_table(telemetry: Telemetry, counter: str, *, les: Sequence[str] = ()) -> CountTable:

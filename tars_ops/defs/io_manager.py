@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from tars_ops.adapters.catalogue import BY_ASSET, OF_A_DAY, OF_GA, Kind, as_of_key, days_with
+from tars_ops.adapters.catalogue import BY_ASSET, OF_A_DAY, OF_GA, OF_THE_RUNNING_DAY, Kind, as_of_key, days_with
 from tars_ops.adapters.store import Store
 from tars_ops.core.release import day_key
 from tars_ops.defs.failures import reported
@@ -78,7 +78,8 @@ class StoreIOManager(dg.ConfigurableIOManager):
             if kind in OF_A_DAY and not day:
                 known = days_with(store, release, kind, up_to=self.store.release(release).release.n_days)
                 return Days(known, lambda one: _load(store, kind, release, day_key(one)))
-            as_of = 0 if kind in OF_GA or kind in OF_A_DAY else self.as_of.resolve(store, self.store.release(release))
+            dated = kind not in (*OF_GA, *OF_A_DAY, *OF_THE_RUNNING_DAY)
+            as_of = self.as_of.resolve(store, self.store.release(release)) if dated else 0
             return _load(store, kind, release, _at(kind, day, as_of))
 
 
@@ -96,6 +97,6 @@ def _decoded(kind: Kind, files: tuple[tuple[str, bytes], ...]) -> Any:  # noqa: 
 
 
 def _at(kind: Kind, day: int, as_of: int) -> str:
-    if kind in OF_GA:
+    if kind in (*OF_GA, *OF_THE_RUNNING_DAY):
         return ""
     return day_key(day) if kind in OF_A_DAY else as_of_key(as_of)

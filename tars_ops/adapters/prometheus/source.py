@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from tars_ops.core.telemetry import (
     SeriesQuality,
     ServerQuality,
     Telemetry,
+    arrivals_of,
     count_frame,
     gap_lengths_s,
     le_order,
@@ -40,6 +42,7 @@ from tars_ops.core.units import at_most
 PRIOR_DAYS = 29
 """Days before GA that complete an error budget of 30 days."""
 MAX_SERVICE_NAME = 200
+NO_SAMPLES = SampleTable((), np.empty(0, np.int64), np.empty((0, 0)))
 
 
 class PrometheusSource:
@@ -55,14 +58,30 @@ class PrometheusSource:
                 f"a day of {release.day_length_s} s of {release.key} is no multiple of measurement.slot_s "
                 f"({policy.measurement.slot_s}) of the policy; change one of them"
             )
+        return self._fetch(release, policy, release.window(day), of=_Part.GA_DAY if day == 0 else _Part.DAY)
+
+    def fetch_window(self, release: Release, policy: Policy, window: Window) -> Telemetry:
+        """Ask the server for a window of a release; see ``TelemetrySource``."""
+        return self._fetch(release, policy.promises, window, of=_Part.RUNNING_DAY)
+
+    def _fetch(self, release: Release, policy: Policy, window: Window, *, of: _Part) -> Telemetry:
         build = self._server.build()
-        queries = Queries(policy, release, build.range_is_left_open)
-        fetch = _Fetch(self._server, queries, release.window(day), is_ga=day == 0)
+        fetch = _Fetch(self._server, Queries(policy, release, build.range_is_left_open), window, of=of)
         return fetch.telemetry(ServerQuality(product=build.product, version=build.version))
 
     def close(self) -> None:
         """Close the session."""
         self._server.close()
+
+
+class _Part(Enum):
+    """What of a release is fetched."""
+
+    GA_DAY = auto()
+    """With the daily counts before it."""
+    DAY = auto()
+    RUNNING_DAY = auto()
+    """Counts and the scrapes behind them, without samples: the day is judged again in a moment."""
 
 
 @dataclass
@@ -78,10 +97,10 @@ class _Kpi:
 
 
 class _Fetch:
-    """One day of one release, collected from one server."""
+    """One window of one release, collected from one server."""
 
-    def __init__(self, server: PrometheusServer, queries: Queries, window: Window, *, is_ga: bool) -> None:
-        self._server, self._queries, self._window, self._is_ga = server, queries, window, is_ga
+    def __init__(self, server: PrometheusServer, queries: Queries, window: Window, *, of: _Part) -> None:
+        self._server, self._queries, self._window, self._of = server, queries, window, of
         self._measurement = queries.policy.measurement
         self._replies: dict[tuple[str, int, int, int], Reply | QueryRefusedError] = {}
         self._kpis: dict[str, _Kpi] = {}
@@ -121,11 +140,11 @@ class _Fetch:
             self._series = [one for one in self._series if one.kpi != name]
 
     def _measure(self, name: str, kpi: JudgedKpi) -> None:
-        samples = self._sample_table(name, self._queries.samples(kpi), self._measurement.step_s)
-        self._samples[name] = samples
+        if self._of is not _Part.RUNNING_DAY:
+            self._samples[name] = self._sample_table(name, self._queries.samples(kpi), self._measurement.step_s)
         if isinstance(kpi, RatioKpi | LatencyKpi):
             self._count(name, kpi)
-        self._quality_of(name, kpi, samples)
+        self._quality_of(name, kpi, self._samples.get(name, NO_SAMPLES))
 
     def _cost_parts(self, name: str, kpi: CostKpi) -> None:
         slot_s = self._measurement.slot_s
@@ -211,7 +230,7 @@ class _Fetch:
         if isinstance(kpi, LatencyKpi):
             self._same_buckets(kpi, table)
         self._counts[counter] = table
-        if self._is_ga and counted.prior:
+        if self._of is _Part.GA_DAY and counted.prior:
             self._count_prior(name, counter, counted.prior)
 
     def _counted(self, name: str, query: str, part: str, slots: IntArray) -> Iterator[tuple[str, str, IntArray]]:
@@ -253,13 +272,16 @@ class _Fetch:
         slot_s, scrape_s = self._measurement.slot_s, self._measurement.scrape_interval_s
         per_slot = slot_s // scrape_s
         slots = self._grid(slot_s)
-        n_series = self._per_service(name, self._queries.n_series(raw))
+        over_s = self._window.length_s
+        n_series = self._per_service(name, self._queries.n_series(raw, over_s=over_s))
         counts = isinstance(kpi, RatioKpi | LatencyKpi)
-        n_resets = self._per_service(name, self._queries.n_resets(raw)) if counts else {}
+        n_resets = self._per_service(name, self._queries.n_resets(raw, over_s=over_s)) if counts else {}
+        scrapes: dict[tuple[str, str], IntArray] = {}
         for labels, place, values in self._on_grid(name, self._queries.scrapes(raw), slot_s):
             service = self._service(labels)
             arrived = np.zeros(len(slots), dtype=np.int64)
             arrived[place] = np.minimum(values, per_slot).astype(np.int64)
+            scrapes[service, TOTAL] = arrived
             gaps = gap_lengths_s(arrived, slot_s=slot_s)
             row = samples.values[samples.services.index(service)] if service in samples.services else np.empty(0)
             self._series.append(
@@ -275,6 +297,9 @@ class _Fetch:
                     n_series=n_series.get(service, 0),
                 )
             )
+
+        if self._of is _Part.RUNNING_DAY:
+            self._counts[arrivals_of(name)] = _count_table(scrapes, slots, with_good=False)
 
     def _per_service(self, name: str, query: str) -> dict[str, int]:
         reply = self._ask(name, query, 0, self._window.end_ms - 1, 0)

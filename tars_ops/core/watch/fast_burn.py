@@ -1,0 +1,223 @@
+"""Does an error budget burn so fast that somebody has to act before the day is over?
+
+Two windows that end now must both burn above the limit: the long one shows that it matters, the short one that it has
+not stopped (Site Reliability Workbook, alerting on SLOs). Both must also hold more bad events than chance explains, so
+that one failure of a quiet service wakes nobody. Where the short window says nothing, the answer is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tars_ops.core import sli
+from tars_ops.core.errors import ContractError
+from tars_ops.core.model import Frozen, Instant
+from tars_ops.core.policy import Policy, RatioKpi
+from tars_ops.core.release import Release, instant, millis
+from tars_ops.core.telemetry import BAD, TOTAL, IntArray, Telemetry, arrivals_of, count_table
+from tars_ops.core.units import duration
+from tars_ops.core.verdict import Verdict
+from tars_ops.core.watch.baseline import NO_DATA
+from tars_ops.core.watch.measure import bucket_bounds, bucket_names
+
+
+class BurnWindow(Frozen):
+    """The events of one window that ends with the newest slot."""
+
+    start_at: Instant
+    n_bad: int
+    """Events beyond the promise."""
+    n_total: int
+    burn: float | None
+    """Burn rate; None without events."""
+    chance: float
+    """Chance of so many bad events if the promise were just kept."""
+
+
+class Burn(Frozen):
+    """How fast one budget of one service burns now."""
+
+    kpi: str
+    service: str
+    verdict: Verdict
+    reason: str
+    """What decided, in words and figures."""
+    objective: float
+    limit: float
+    """Burn rate that both windows must exceed to fail."""
+    long: BurnWindow
+    """The window that shows that it matters."""
+    short: BurnWindow
+    """The window that shows that it has not stopped."""
+    n_expected: int
+    """Scrapes that the short window holds."""
+    n_arrived: int
+    """Scrapes of the short window that left a sample, of the service's best series."""
+    since_at: Instant | None
+    """Start of the unbroken run of bad, silent or empty slots that lasts until now; None where there is none."""
+
+
+class BurnSlots(NamedTuple):
+    """How many slots of counts the two windows have."""
+
+    n_long: int
+    n_short: int
+
+
+class _Slots(NamedTuple):
+    """One KPI of one service, slot by slot, up to now."""
+
+    start_ms: IntArray
+    bad: IntArray
+    total: IntArray
+    arrived: IntArray
+
+    def last(self, n: int) -> _Slots:
+        return _Slots(*(column[-n:] for column in self))
+
+
+class _Finding(NamedTuple):
+    verdict: Verdict
+    reason: str
+    since_at: datetime | None = None
+
+
+def burn_slots(release: Release, policy: Policy) -> BurnSlots:
+    """Return the lengths of the two windows; a shorter day has shorter ones, of at least one slot."""
+    rule, of_a_day = policy.judgement.fast_burn, release.day_length_s / 86400
+    n_long, n_short = (
+        max(1, round(length_s * of_a_day / policy.measurement.slot_s)) for length_s in (rule.long_s, rule.short_s)
+    )
+    return BurnSlots(n_long, n_short)
+
+
+def burn_limit(policy: Policy, objective: float) -> float:
+    """Return the burn rate above which a budget burns fast; never more than half of all events being bad.
+
+    An objective of 90 % cannot burn faster than 10 times, so the usual 14.4 would be out of reach there.
+    """
+    return min(policy.judgement.fast_burn_rate, 0.5 / (1 - objective))
+
+
+def burn_now(telemetry: Telemetry, release: Release, policy: Policy, name: str, service: str) -> Burn:
+    """Judge how fast the budget of a promised KPI of a service burns at the end of the telemetry.
+
+    Raises
+    ------
+    ContractError
+        If the policy promises nothing for the KPI.
+    """
+    objective = policy.objective(name)
+    if objective is None:
+        raise ContractError(f"the policy of {policy.product} promises nothing for {name}; it has no budget to burn")
+    slots = _slots(telemetry, policy, name, service)
+    long, short = (slots.last(n) for n in burn_slots(release, policy))
+    burn = Burn(
+        kpi=name,
+        service=service,
+        verdict=Verdict.UNKNOWN,
+        reason="",
+        objective=objective,
+        limit=burn_limit(policy, objective),
+        long=_window(long, objective),
+        short=_window(short, objective),
+        n_expected=len(short.total) * (telemetry.quality.slot_s // telemetry.quality.scrape_interval_s),
+        n_arrived=int(short.arrived.sum()),
+        since_at=None,
+    )
+    refusal = telemetry.quality.why_unknown(name, service, min_coverage=0.0)
+    spans = tuple(f"the last {duration(len(one.total) * telemetry.quality.slot_s)}" for one in (long, short))
+    found = (
+        _unanswered(burn, slots, refusal, spans[1], needed=policy.measurement.min_coverage)
+        or _without_events(burn, slots, spans, alpha=policy.judgement.alpha)
+        or _burning(burn, slots, spans, policy, period_s=policy.judgement.slo_period_days * release.day_length_s)
+    )
+    return burn.model_copy(update=found._asdict())
+
+
+def _slots(telemetry: Telemetry, policy: Policy, name: str, service: str) -> _Slots:
+    scrapes = count_table(telemetry, arrivals_of(name), les=(TOTAL,))
+    arrived = scrapes.of(service)[0] if service in scrapes.services else np.zeros_like(scrapes.slot_ms)
+    bad, total = _events(telemetry, policy, name, service)
+    return _Slots(scrapes.slot_ms, bad, total, arrived)
+
+
+def _events(telemetry: Telemetry, policy: Policy, name: str, service: str) -> tuple[IntArray, IntArray]:
+    kpi = policy.slos[name]
+    table = count_table(telemetry, policy.counter(name) or name, les=bucket_names(policy, kpi) or (BAD, TOTAL))
+    if service not in table.services:
+        return np.zeros_like(table.slot_ms), np.zeros_like(table.slot_ms)
+    counts = table.of(service)
+    if isinstance(kpi, RatioKpi):
+        return counts[table.les.index(BAD)], counts[table.les.index(TOTAL)]
+    good = counts[bucket_bounds(table).index(kpi.slo.threshold_s)] if kpi.slo else counts[-1]
+    return np.maximum(counts[-1] - good, 0), counts[-1]
+
+
+def _window(slots: _Slots, objective: float) -> BurnWindow:
+    n_bad, n_total = int(slots.bad.sum()), int(slots.total.sum())
+    return BurnWindow(
+        start_at=instant(int(slots.start_ms[0])),
+        n_bad=n_bad,
+        n_total=n_total,
+        burn=sli.burn_rate(n_bad, n_total, objective=objective) if n_total else None,
+        chance=sli.p_at_least(min(n_bad, n_total), n_total, probability=1 - objective),
+    )
+
+
+def _since(slots: _Slots, holds: NDArray[np.bool_]) -> datetime | None:
+    """Return the start of the run of slots, up to the newest, in which something holds."""
+    broken = np.flatnonzero(~holds)
+    start_ms = slots.start_ms[broken[-1] + 1 :] if len(broken) else slots.start_ms
+    return instant(int(start_ms[0])) if len(start_ms) else None
+
+
+def _unanswered(burn: Burn, slots: _Slots, refusal: str | None, span: str, *, needed: float) -> _Finding | None:
+    """Say why the short window is not known; a single lost scrape is no outage."""
+    if refusal and refusal != NO_DATA:
+        return _Finding(Verdict.UNKNOWN, refusal)
+    silent_at = _since(slots, slots.arrived == 0)
+    if burn.n_arrived == 0 and silent_at:
+        earlier = "" if slots.arrived.any() else " or earlier"
+        return _Finding(Verdict.UNKNOWN, f"no data since {silent_at:%H:%M} UTC{earlier}", silent_at)
+    if burn.n_expected - burn.n_arrived > 1 and burn.n_arrived < needed * burn.n_expected:
+        coverage = f"{burn.n_arrived / burn.n_expected:.2f} < {needed:.2f}"
+        return _Finding(Verdict.UNKNOWN, f"coverage {coverage} of {span}", silent_at)
+    return None
+
+
+def _without_events(burn: Burn, slots: _Slots, spans: tuple[str, ...], *, alpha: float) -> _Finding | None:
+    """Tell a service that nobody asks at the moment from one that nobody reaches any more.
+
+    As many events as before are awaited of the short window; the chance of none of them is that of Poisson.
+    """
+    if burn.short.n_total:
+        return None
+    since_at = _since(slots, slots.total == 0)
+    if not burn.long.n_total:
+        return _Finding(Verdict.UNKNOWN, f"no valid events in {spans[0]}", since_at)
+    n_long, n_short = (int((slots.start_ms >= millis(one.start_at)).sum()) for one in (burn.long, burn.short))
+    awaited = burn.long.n_total * n_short / (n_long - n_short)
+    said = f"no valid events in {spans[1]}, about {awaited:.0f} were to be expected"
+    return _Finding(Verdict.UNKNOWN if math.exp(-awaited) <= alpha else Verdict.PASS, said, since_at)
+
+
+def _burning(burn: Burn, slots: _Slots, spans: tuple[str, ...], policy: Policy, *, period_s: int) -> _Finding:
+    windows = (burn.long, burn.short)
+    said = ", ".join(
+        f"{one.n_bad} of {one.n_total} events were bad in {span} (burn rate {one.burn:.3g})"
+        for one, span in zip(windows, spans, strict=True)
+    )
+    said = f"{said}, the limit is {burn.limit:.3g}"
+    if any(one.burn is None or one.burn <= burn.limit for one in windows):
+        return _Finding(Verdict.PASS, said)
+    since_at = _since(slots, slots.bad >= burn.limit * (1 - burn.objective) * slots.total) or burn.short.start_at
+    if max(one.chance for one in windows) > policy.judgement.alpha:
+        return _Finding(Verdict.WARN, f"{said}; too few events to be sure", since_at)
+    lasts = duration(period_s / (burn.long.burn or math.inf))
+    return _Finding(Verdict.FAIL, f"{said}; since {since_at:%H:%M} UTC, a whole budget lasts {lasts}", since_at)
