@@ -72,6 +72,7 @@ docs: $(STATE)/dev ## Write the reference pages that are made from code
 	@$(BIN)/python -m tars_ops.adapters.settings_reference > docs/reference/environment.md
 	@$(BIN)/python -m tars_ops.adapters.exit_codes > docs/reference/exit-codes.md
 	@$(BIN)/python -m tars_ops.adapters.artifact_reference > docs/reference/artifact-keys.md
+	@$(BIN)/python -m tars_ops.adapters.lifecycle_reference > docs/reference/lifecycle.md
 	@$(BIN)/python -m tars_ops.cli_reference > docs/reference/cli.md
 
 bench: $(STATE)/dev servers ## Measure the demo week and write docs/reference/benchmarks.md

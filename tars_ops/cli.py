@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from tars_ops import __version__
+from tars_ops.alerts_cli import alerts
 from tars_ops.core.errors import TarsOpsError, UsageError
+from tars_ops.core.lifecycle import Choice
 
 if TYPE_CHECKING:
+    from tars_ops.core.policy import Policy
+    from tars_ops.core.watch.running import RunningDay
     from tars_ops.session import Session
 
 EXIT_FAIL, EXIT_UNKNOWN, EXIT_TAMPERED = 10, 11, 12
@@ -28,6 +32,8 @@ DEFAULT_EXPORT = "var/releases"
 def cli() -> None:
     """Watch a software release after GA and say whether to keep it, watch it closer or roll it back."""
 
+
+cli.add_command(alerts)
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 
@@ -51,8 +57,7 @@ def demo(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     settings = load_settings().model_copy(update={"source": "recording:demo"})
     with open_session(settings) as session:
         release = recording.release
-        session.registry.add(release, recording.policy_text)
-        session.announce(release)
+        session.register(release, recording.policy_text)
         last = max(recording.days)
         steps = [("GA day: baseline", lambda: session.open_watch(release.key))]
         for day in release.days:
@@ -67,21 +72,27 @@ def demo(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
 @cli.command()
 @click.argument("release")
 @click.option("--day", "days", type=click.IntRange(min=1), multiple=True, help="Judge this day again; may be repeated.")
+@click.option("--so-far", is_flag=True, help="Judge the running day provisionally, from what is there of it.")
 @_as_json
-def watch(release: str, days: tuple[int, ...], as_json: bool) -> None:  # noqa: FBT001
+def watch(release: str, days: tuple[int, ...], so_far: bool, as_json: bool) -> None:  # noqa: FBT001
     """Judge RELEASE: every day that is over and not judged yet, or the days given.
 
     Freezes the GA baseline first where it is not frozen yet, and refreshes the verdict and every report as of each
     judged day, and as of every later day that rests on it. Exits by the verdict of the last of these days: 0 (pass or
-    warn), 10 (fail, or the advice to roll back) or 11 (unknown); 75 where nothing is over yet.
+    warn), 10 (fail, or the advice to roll back) or 11 (unknown); 75 where nothing is over yet. With --so-far nothing of
+    that: only the promises of the day that is still running are judged, and how fast their budgets burn.
     """
     from tars_ops.adapters.settings import load_settings
     from tars_ops.session import open_session
 
+    if so_far and days:
+        raise UsageError("--so-far judges the running day; it cannot be given with --day")
     settings = load_settings()
     with open_session(settings) as session:
         registered = session.registry.get(release)
         session.announce(registered.release)
+        if so_far:
+            sys.exit(_show_so_far(session.judge_so_far(registered), registered.policy, as_json=as_json))
         chosen = sorted(set(days)) or session.due(registered)
         session.check_can_be_judged(registered, chosen)
         steps = []
@@ -97,6 +108,22 @@ def watch(release: str, days: tuple[int, ...], as_json: bool) -> None:  # noqa: 
         _run_steps([(f"day {day}: verdict", lambda day=day: session.judge(release, as_of=day)) for day in stale])
         as_of = max(chosen) if chosen else session.last_verdict(registered)
         sys.exit(_show(session, release, as_of, as_json=as_json, target=None))
+
+
+def _show_so_far(judged: RunningDay, policy: Policy, *, as_json: bool) -> int:
+    """Print a provisional judgement and return its exit code."""
+    from tars_ops.adapters import console
+    from tars_ops.core.verdict import Verdict
+
+    code = {Verdict.FAIL: EXIT_FAIL, Verdict.UNKNOWN: EXIT_UNKNOWN}.get(judged.verdict, 0)
+    if as_json:
+        click.echo(json.dumps({**judged.model_dump(mode="json"), "exit_code": code}))
+        return code
+    out = console.out()
+    out.print(console.running_table(judged, policy))
+    rows = {"verdict": judged.verdict.value, "decision": judged.decision.replace("_", " "), "reason": judged.reason}
+    console.say_rows(out, rows.items())
+    return code
 
 
 def _run_steps(steps: list) -> None:
@@ -195,8 +222,7 @@ def release_add(
         previous=previous,
     )
     with open_session(settings) as session:
-        session.registry.add(entry, policy.text)
-        session.announce(entry)
+        session.register(entry, policy.text)
     click.echo(
         f"registered {entry.key}: GA {entry.ga_at.isoformat()}, {entry.n_days} days, policy {policy.sha256[:12]}"
     )
@@ -205,18 +231,20 @@ def release_add(
 @release.command("list")
 @_as_json
 def release_list(as_json: bool) -> None:  # noqa: FBT001
-    """List the registered releases."""
+    """List the registered releases, each with its state."""
+    from tars_ops.adapters.history import History
     from tars_ops.adapters.registry import Registry
     from tars_ops.adapters.settings import load_settings
     from tars_ops.adapters.store import Store
 
-    registry = Registry(Store.at(load_settings().store_url))
-    releases = [registry.get(key).release for key in registry.all_keys()]
+    store = Store.at(load_settings().store_url)
+    registry, history = Registry(store), History(store)
+    releases = [(one, history.state(one.key)) for one in (registry.get(key).release for key in registry.all_keys())]
     if as_json:
-        click.echo(json.dumps([one.model_dump(mode="json") for one in releases]))
+        click.echo(json.dumps([{**one.model_dump(mode="json"), "state": state} for one, state in releases]))
         return
-    for one in releases:
-        click.echo(f"{one.key}\tGA {one.ga_at.isoformat()}\t{one.n_days} days")
+    for one, state in releases:
+        click.echo(f"{one.key}\tGA {one.ga_at.isoformat()}\t{one.n_days} days\t{state or '-'}")
     if not releases:
         click.echo("no release is registered; add one with `tars-ops release add`", err=True)
 
@@ -225,19 +253,92 @@ def release_list(as_json: bool) -> None:  # noqa: FBT001
 @click.argument("key")
 @_as_json
 def release_show(key: str, as_json: bool) -> None:  # noqa: FBT001
-    """Show what KEY is pinned to and what is known of each of its days."""
+    """Show what KEY is pinned to, what is known of each of its days, where it stands and how it came there."""
     from tars_ops.adapters import console
+    from tars_ops.adapters.history import History
     from tars_ops.adapters.registry import Registry
     from tars_ops.adapters.releases import overview
     from tars_ops.adapters.settings import load_settings
     from tars_ops.adapters.store import Store
 
     store = Store.at(load_settings().store_url)
-    seen = overview(store, Registry(store).get(key))
+    registered = Registry(store).get(key)
+    entries = History(store).entries(key)
+    seen = {**overview(store, registered), "state": entries[-1].to_state if entries else None}
     if as_json:
-        click.echo(json.dumps(seen))
+        click.echo(json.dumps({**seen, "history": [one.model_dump(mode="json") for one in entries]}))
         return
-    console.say_rows(console.out(), ((name, console.plain(value)) for name, value in seen.items()))
+    out = console.out()
+    console.say_rows(out, ((name, console.plain(value)) for name, value in seen.items()))
+    console.say_history(out, entries)
+
+
+@release.command("decide")
+@click.argument("key")
+@click.argument("choice", type=click.Choice([one.value for one in Choice]))
+@click.option("--why", required=True, help="Reason, one line, for whoever reads the history.")
+@click.option("--by", default=None, help="Who decides; default: the user of the operating system.")
+@click.option("--days", type=click.IntRange(1, 99), default=None, help="Days of watch in all; with `extend` only.")
+@_as_json
+def release_decide(key: str, choice: str, why: str, by: str | None, days: int | None, as_json: bool) -> None:  # noqa: FBT001
+    """Record what somebody decides about KEY: keep, watch-closer, roll-back or extend.
+
+    A decision is not undone by the advice that it answers: only the verdict of a later day, or a worse one of the same
+    day, moves the release again. `keep` closes the release once its last day was judged. `extend` watches it for
+    --days days in all, at most TARS_OPS_WATCH_DAYS. Nothing is deployed or rolled back by this command.
+    """
+    from datetime import UTC, datetime
+
+    from tars_ops.adapters.decisions import decide
+    from tars_ops.adapters.settings import load_settings
+    from tars_ops.adapters.store import Store
+
+    settings = load_settings()
+    entry = decide(
+        Store.at(settings.store_url),
+        key,
+        Choice(choice),
+        by=_user() if by is None else by,
+        why=why,
+        now=datetime.now(UTC),
+        n_days=days,
+        longest=settings.watch_days,
+    )
+    if as_json:
+        click.echo(json.dumps(entry.model_dump(mode="json")))
+        return
+    click.echo(f"{key} is {entry.to_state.value.replace('_', ' ')}: {choice} decided by {entry.by} ({entry.why})")
+
+
+@release.command("repin")
+@click.argument("key")
+@click.option("--why", required=True, help="Reason, one line, for whoever reads the history.")
+@click.option("--by", default=None, help="Who decides; default: the user of the operating system.")
+def release_repin(key: str, why: str, by: str | None) -> None:
+    """Judge KEY by the policy of its product as the file is now, and everything that is stored of it again.
+
+    Nothing is fetched: what the new policy asks for and nobody fetched is unknown. The old judgements stay in the
+    store, and the baseline says that it was replaced.
+    """
+    from tars_ops.adapters.policies import Policies
+    from tars_ops.adapters.settings import load_settings
+    from tars_ops.core.release import checked_key
+    from tars_ops.session import open_session
+
+    settings = load_settings()
+    policy = Policies(settings.policies_dir).find(checked_key(key).partition("@")[0])
+    with open_session(settings) as session:
+        days = session.judge_by_new_policy(key, policy.text, by=_user() if by is None else by, why=why)
+    click.echo(f"{key} is judged by policy {policy.sha256[:12]}: {len(days)} days judged again")
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise UsageError("--by NAME is needed: the operating system has no name for this user") from error
 
 
 # -- evidence -----------------------------------------------------------------------------------------------------

@@ -24,28 +24,43 @@ from tars_ops.adapters.catalogue import (
     OF_A_VERDICT,
     OF_GA,
     REGRESSION,
+    RUNNING_DAY,
     as_of_key,
     days_with,
     digests,
     last_verdict,
 )
+from tars_ops.adapters.decisions import change_policy
 from tars_ops.adapters.export import Exported, export
+from tars_ops.adapters.facts import gather_facts
+from tars_ops.adapters.history import FOLLOWER, History
 from tars_ops.adapters.recording import RecordingSource
 from tars_ops.adapters.registry import Registered, Registry
 from tars_ops.adapters.releases import check_is_over
 from tars_ops.adapters.settings import PROJECT, RECORDING_SCHEME, Settings
 from tars_ops.adapters.sources import open_source
 from tars_ops.adapters.store import Store
-from tars_ops.core.errors import TarsOpsError
+from tars_ops.core.errors import TarsOpsError, UsageError
 from tars_ops.core.release import Release, day_key
 from tars_ops.core.verdict import DayState, Decision, Verdict
 from tars_ops.core.watch.regression import RegressionAnalysis
+from tars_ops.core.watch.running import RunningDay, newest_instant
 from tars_ops.core.watch.stability import DailyStability
 from tars_ops.definitions import build
-from tars_ops.defs.automation.jobs import JUDGE_RELEASE, OPEN_WATCH, WATCH_DAY, tags_of, verdict_config
+from tars_ops.defs.automation.jobs import (
+    JUDGE_RELEASE,
+    JUDGE_RUNNING_DAY,
+    OPEN_WATCH,
+    WATCH_DAY,
+    running_config,
+    tags_of,
+    verdict_config,
+)
+from tars_ops.defs.automation.policy import FREEZE_AGAIN, JUDGE_AGAIN, REFREEZE
 from tars_ops.defs.automation.verdicts import stale_verdicts
 from tars_ops.defs.failures import ATTENDED
-from tars_ops.defs.partitions import RELEASES, partition_of
+from tars_ops.defs.partitions import partition_of
+from tars_ops.defs.registration import announce, register
 
 DEFAULT_HOME = "var/dagster"
 
@@ -58,34 +73,69 @@ class Session:
         self._source = source
         self.registry = Registry(store)
 
+    def register(self, release: Release, policy_text: bytes) -> None:
+        """Register a release, begin its history and make it a partition; all of it again changes nothing."""
+        now = datetime.now(UTC)
+        register(self.store, release, policy_text, at=now, by=FOLLOWER, why="added on the command line")
+        self.follow(release.key)
+        self.announce(release)
+
+    def follow(self, release: str) -> None:
+        """Let the history of a release say what its evidence says; under the daemon a sensor does."""
+        now = datetime.now(UTC)
+        facts = gather_facts(self.store, self.registry.get(release), now=now)
+        History(self.store).follow(release, facts, now=now)
+
     def announce(self, release: Release) -> None:
         """Make a registered release a partition, with its entry in the registry's history."""
-        if release.key not in self._instance.get_dynamic_partitions(RELEASES.name or ""):
-            self._instance.add_dynamic_partitions(RELEASES.name or "", [release.key])
-            entry = dg.AssetMaterialization(
-                "releases",
-                partition=release.key,
-                description=f"{release.key} registered",
-                metadata={
-                    "ga_at": dg.MetadataValue.timestamp(release.ga_at),
-                    "n_days": release.n_days,
-                    "day_length_s": release.day_length_s,
-                    "policy_sha256": release.policy_sha256,
-                },
-            )
-            self._instance.report_runless_asset_event(entry)
+        announce(self._instance, release)
 
     def open_watch(self, release: str) -> None:
         """Fetch the GA day and freeze the baseline."""
         self._run(OPEN_WATCH, release, {})
+        self.follow(release)
 
     def watch_day(self, release: str, day: int) -> None:
         """Fetch and judge one day."""
         self._run(WATCH_DAY, str(partition_of(release, day)), {})
 
+    def judge_by_new_policy(self, release: str, policy_text: bytes, *, by: str, why: str) -> list[int]:
+        """Pin a release to another policy, and judge everything stored of it again; return the days."""
+        now = datetime.now(UTC)
+        registered = change_policy(self.store, release, policy_text, by=by, why=why, now=now)
+        if self.has_baseline(release):
+            self._run(FREEZE_AGAIN, release, dict(REFREEZE))
+        days = days_with(self.store, release, DAILY_HEALTH, up_to=registered.release.n_days)
+        for day in days:
+            self._run(JUDGE_AGAIN, str(partition_of(release, day)), {})
+        for as_of in self.stale(registered):
+            self.judge(release, as_of=as_of)
+        self.follow(release)
+        return days
+
     def judge(self, release: str, *, as_of: int) -> None:
         """Refresh the verdict and every report as of a day."""
         self._run(JUDGE_RELEASE, release, verdict_config(as_of), {"tars_ops/as_of": as_of_key(as_of)})
+        self.follow(release)
+
+    def judge_so_far(self, registered: Registered) -> RunningDay:
+        """Fetch what is there of the running day and judge it provisionally.
+
+        Raises
+        ------
+        UsageError
+            If the source is a recording, or no day of the release runs any more.
+        NotYetError
+            If the first slot since GA is not over.
+        """
+        if self._is_recording:
+            raise UsageError(
+                "--so-far needs a server in TARS_OPS_SOURCE: a recording holds whole days, none is running"
+            )
+        key, now = registered.release.key, datetime.now(UTC)
+        until = newest_instant(registered.release, registered.policy, now) or now
+        self._run(JUDGE_RUNNING_DAY, key, running_config(until), {"tars_ops/running": until.isoformat()})
+        return RUNNING_DAY.decode(self.store.get(RUNNING_DAY.key(key)))
 
     def has_baseline(self, release: str) -> bool:
         """Tell whether the baseline of a release is frozen."""

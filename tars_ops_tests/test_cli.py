@@ -128,10 +128,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict, dict]:
 def test_the_demo_gives_the_same_digests_again_and_makes_no_new_version(demo: tuple[Home, dict, dict]) -> None:
     home, first, second = demo
     pointers = list((home.root / "store" / "pointers").rglob("*.json"))
+    history = home.run("release", "show", "tars@1.0.1", "--json").json["history"]
 
     assert first["digests"] == second["digests"]
     assert len(first["digests"]) > 50
-    assert {path.name for path in pointers} == {"000001.json"}
+    assert {path.name for path in pointers if path.parent.name != "history"} == {"000001.json"}
+    assert [(one["code"], one["to_state"], one["details"].get("as_of")) for one in history] == [
+        ("registered", "candidate", None),
+        ("ga_started", "baselining", None),
+        ("baseline_frozen", "watching", None),
+        ("verdict_keep", "watching", 1),
+        *(("verdict_watch_closer", "at_risk", day) for day in range(2, 8)),
+    ]
 
 
 def test_the_demo_ends_amber_with_its_reason_and_its_files(demo: tuple[Home, dict, dict]) -> None:

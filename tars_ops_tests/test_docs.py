@@ -8,10 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import dagster as dg
 import pytest
 
+from tars_ops.adapters.alerts.failing import GATE as ALERTS_ARE_DELIVERED
+from tars_ops.adapters.settings import load_settings
 from tars_ops.cli import cli
-from tars_ops.defs.gates import KEEPS
+from tars_ops.core.gate import AlertName
+from tars_ops.core.gates.on_time import EVERY_DAY_IS_JUDGED
+from tars_ops.core.gates.promise import KEEPS
+from tars_ops.definitions import build
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), PROJECT / "policies" / "README.md"])
@@ -132,7 +138,37 @@ def test_the_readme_fits_on_one_screen() -> None:
     assert len(_text(PROJECT / "README.md").splitlines()) <= 60
 
 
-def test_every_kind_of_gate_has_a_runbook() -> None:
-    runbooks = {page.stem.replace("-", "_") for page in (PROJECT / "docs" / "runbooks").glob("*.md")}
+RUNBOOKS = PROJECT / "docs" / "runbooks"
 
-    assert {KEEPS.strip("_"), "telemetry_covers_the_window"} <= runbooks
+
+def _gates_of(page: Path) -> set[str]:
+    """Gates that a runbook says it is for: in backticks, in the paragraph under its title."""
+    title, named = _text(page).split("\n\n")[:2]
+    assert title == f"# {page.stem}"
+    assert named.startswith("Gates: ")
+    return set(re.findall(r"`([a-z_<>]+)`", named))
+
+
+def _kind(gate: str) -> str:
+    return f"<kpi>{KEEPS}" if gate.endswith(KEEPS) else gate
+
+
+@pytest.mark.parametrize("alert", list(AlertName))
+def test_every_alert_has_a_runbook_that_names_its_gates(alert: AlertName) -> None:
+    page = RUNBOOKS / f"{alert}.md"
+
+    assert _gates_of(page) != set()
+    assert re.findall(r"(?m)^## (.*)$", _text(page)) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+    assert f"[{alert}]({alert}.md)" in _text(RUNBOOKS / "README.md")
+
+
+def test_every_gate_has_exactly_one_runbook_and_no_runbook_names_another() -> None:
+    with dg.DagsterInstance.ephemeral():
+        graph = build(load_settings()).resolve_asset_graph()
+    gates = sorted({_kind(key.name) for key in graph.asset_check_keys} | {EVERY_DAY_IS_JUDGED, ALERTS_ARE_DELIVERED})
+
+    assert sorted(gate for alert in AlertName for gate in _gates_of(RUNBOOKS / f"{alert}.md")) == gates
+
+
+def test_every_runbook_is_of_an_alert() -> None:
+    assert {page.stem for page in RUNBOOKS.glob("*.md")} == {*AlertName, "README"}

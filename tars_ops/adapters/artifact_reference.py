@@ -26,6 +26,7 @@ from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
+from tars_ops.core.watch.running import RunningDay
 from tars_ops.core.watch.stability import DailyStability
 
 DOCUMENTS: Final[Mapping[str, type[BaseModel]]] = {
@@ -40,6 +41,7 @@ DOCUMENTS: Final[Mapping[str, type[BaseModel]]] = {
     "executive_narrative.json": Narrative,
     "compliance_index.json": ComplianceIndex,
     "provenance.json": Provenance,
+    "running_day.json": RunningDay,
     "manifest.json": Manifest,
     "run_provenance.json": RunProvenance,
     "pointers of the store": Pointer,

@@ -7,15 +7,18 @@ every mark has a word, so nothing is said by colour alone.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tars_ops.core.history import Entry
 from tars_ops.core.policy import Policy
+from tars_ops.core.units import UNKNOWN_TEXT, show
 from tars_ops.core.verdict import DayState, Tier, Verdict
 from tars_ops.core.watch.regression import RegressionAnalysis
+from tars_ops.core.watch.running import RunningDay
 from tars_ops.core.watch.stability import DailyStability
 
 PIPE_WIDTH = 120
@@ -73,6 +76,33 @@ def say_verdict(console: Console, analysis: RegressionAnalysis) -> None:
         console.print(Text(f"  - {reason.text}"))
     if analysis.baseline_supersedes:
         console.print(Text(f"baseline  refrozen; it replaced {analysis.baseline_supersedes[:12]}"))
+
+
+def say_history(console: Console, entries: Sequence[Entry]) -> None:
+    """Say what happened to a release, oldest first; times in UTC."""
+    table = Table(title="history", title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in ("at (UTC)", "what", "state", "by", "evidence", "why"):
+        table.add_column(name, no_wrap=name != "why")
+    for one in entries:
+        moved = f"{one.from_state or 'unknown'} -> " if one.from_state is not one.to_state else ""
+        evidence = (one.evidence_sha256 or "-")[:12]
+        at = f"{one.at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(at, one.code, moved + one.to_state, Text(one.by), evidence, Text(one.why))
+    console.print(table)
+
+
+def running_table(judged: RunningDay, policy: Policy) -> Table:
+    """Return promise x service of a day in progress: so far, and how fast its budget burns now."""
+    until = f"{judged.until_at:%Y-%m-%d %H:%M:%S} UTC"
+    table = Table(title=f"{judged.release} day {judged.day} until {until}, provisional", title_style="bold")
+    for title in ("KPI", "service", "so far", "value", "burns", "rate", "limit"):
+        table.add_column(title, no_wrap=True)
+    for kpi, burn in zip(judged.kpis, judged.burns, strict=True):
+        rate = UNKNOWN_TEXT if burn.short.burn is None else f"{burn.short.burn:.3g}"
+        value = show(kpi.measured.value, policy.judged[kpi.kpi].unit)
+        title = policy.judged[kpi.kpi].title
+        table.add_row(title, kpi.service, word(kpi.verdict), value, word(burn.verdict), rate, f"{burn.limit:.3g}")
+    return table
 
 
 def plain(value: object) -> str:

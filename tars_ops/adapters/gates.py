@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from tars_ops.adapters.archive import opened
 from tars_ops.adapters.catalogue import (
     ANOMALY_EVENTS,
     BUNDLE,
@@ -25,9 +28,11 @@ from tars_ops.adapters.catalogue import (
     OF_A_VERDICT,
     OF_GA,
     REGRESSION,
+    RUNNING_DAY,
     Kind,
     as_of_key,
     days_with,
+    digests,
     missing_from,
 )
 from tars_ops.adapters.registry import Registered
@@ -36,13 +41,17 @@ from tars_ops.adapters.verification import verify
 from tars_ops.core.alert import Seen
 from tars_ops.core.errors import MissingInputError, TamperedError
 from tars_ops.core.gate import Gate
-from tars_ops.core.gates import of_baseline, of_day, of_telemetry, of_verdict
+from tars_ops.core.gates import of_baseline, of_day, of_running_day, of_telemetry, of_verdict
 from tars_ops.core.gates.promise import Spent, not_promised
 from tars_ops.core.release import day_key
+from tars_ops.core.report.manifest import MANIFEST_PATH, Manifest
 from tars_ops.core.telemetry import Telemetry
-from tars_ops.core.watch.baseline import GaBaseline
+from tars_ops.core.watch.baseline import GaBaseline, summarise
 from tars_ops.core.watch.budget import budgets
 from tars_ops.core.watch.stability import DailyStability
+
+N_ARCHIVES = 2
+"""A bundle is a ZIP and a tar.gz of the same files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +68,19 @@ class Gates:
     def __init__(self, store: Store, registered: Registered) -> None:
         self._store, self._registered = store, registered
         self._release, self._policy = registered.release, registered.policy
+        self._known: dict[str, tuple[Any, str]] = {}
 
     # -- the three questions --------------------------------------------------------------------------------------
 
     def of_ga(self, assets: Collection[str] = ()) -> Iterator[Checked]:
         """Check the gates of the GA day; ``assets`` leaves out those of other assets, none given means all."""
         telemetry, sha256 = self._read(GA_TELEMETRY, "")
-        baseline, baseline_sha256 = self._read(GA_BASELINE, "")
         if _wants(assets, GA_TELEMETRY):
             seen = self._seen(0, sha256)
-            for gate in _telemetry_gates(GA_TELEMETRY.asset, telemetry, baseline, self._registered):
+            for gate in _telemetry_gates(GA_TELEMETRY.asset, telemetry, self._yardstick(telemetry), self._registered):
                 yield Checked(gate, seen)
         if _wants(assets, GA_BASELINE):
+            baseline, baseline_sha256 = self._read(GA_BASELINE, "")
             spent = self._spent(telemetry, baseline, up_to=0)
             seen = self._seen(0, baseline_sha256)
             for gate in of_baseline.baseline_gates(
@@ -86,15 +96,15 @@ class Gates:
         if _wants(assets, DAILY_TELEMETRY):
             for gate in _telemetry_gates(DAILY_TELEMETRY.asset, telemetry, baseline, self._registered):
                 yield Checked(gate, self._seen(day, sha256))
-        stability, sha256 = self._read(DAILY_STABILITY, at)
         if _wants(assets, DAILY_STABILITY):
+            stability, sha256 = self._read(DAILY_STABILITY, at)
             spent = self._spent(self._read(GA_TELEMETRY, "")[0], baseline, up_to=day)
             for gate in of_day.stability_gates(stability, self._policy, spent, telemetry.quality):
                 yield Checked(gate, self._seen(day, sha256))
         if _wants(assets, ANOMALY_EVENTS):
             found, sha256 = self._read(ANOMALY_EVENTS, at)
-            services = {row.service for row in stability.kpis}
-            yield Checked(of_day.anomaly_gate(found, services, self._policy), self._seen(day, sha256))
+            stability = self._read(DAILY_STABILITY, at)[0]
+            yield Checked(of_day.anomaly_gate(found, stability, self._policy), self._seen(day, sha256))
         if _wants(assets, DAILY_HEALTH):
             health, sha256 = self._read(DAILY_HEALTH, at)
             yield Checked(of_day.health_gate(health, self._policy), self._seen(day, sha256))
@@ -119,6 +129,20 @@ class Gates:
         seen = self._seen(0, None)
         return (Checked(gate, seen) for gate in not_promised(asset, kpis, self._policy))
 
+    def of_running_day(self) -> Iterator[Checked]:
+        """Check the gates of the day in progress, as of its last provisional judgement."""
+        running, sha256 = self._read(RUNNING_DAY, "")
+        key = self._release.key
+        seen = Seen(
+            release=key,
+            partition=key,
+            day=running.day,
+            start_at=running.start_at,
+            evidence_sha256=sha256,
+            provisional=True,
+        )
+        return (Checked(gate, seen) for gate in of_running_day.running_day_gates(running, self._policy))
+
     def integrity(self, kind: Kind, day: int) -> Checked:
         """Check that a stored artifact is what its digests say."""
         at = day_key(day) if day else ""
@@ -137,10 +161,18 @@ class Gates:
 
     def _read(self, kind: Kind, at: str) -> tuple[Any, str]:
         key = kind.key(self._release.key, at)
-        pointer = self._store.pointer(key)
-        if pointer is None:
-            raise MissingInputError(f"{key} is not in the store; materialise `{kind.asset}` first")
-        return kind.decode(self._store.get(key, version=pointer.version)), pointer.sha256
+        if key not in self._known:
+            pointer = self._store.pointer(key)
+            if pointer is None:
+                raise MissingInputError(f"{key} is not in the store; materialise `{kind.asset}` first")
+            self._known[key] = kind.decode(self._store.get(key, version=pointer.version)), pointer.sha256
+        return self._known[key]
+
+    def _yardstick(self, telemetry: Telemetry) -> GaBaseline:
+        """Return the frozen baseline; before there is one, what it would be."""
+        if self._store.pointer(GA_BASELINE.key(self._release.key)) is None:
+            return summarise(telemetry, self._release, self._policy)
+        return self._read(GA_BASELINE, "")[0]
 
     def _sha256(self, kind: Kind, at: str) -> str | None:
         pointer = self._store.pointer(kind.key(self._release.key, at))
@@ -162,9 +194,20 @@ class Gates:
         return {(one.kpi, one.service): one for one in budgets(ga, baseline, days, self._policy)}
 
     def _bundle_gates(self, as_of: int) -> tuple[Gate, ...]:
-        files = self._store.get(BUNDLE.key(self._release.key, as_of_key(as_of)))
-        missing = missing_from(self._store, self._release.key, as_of=as_of, kinds=(*OF_GA, *OF_A_DAY, *OF_A_VERDICT))
-        return of_verdict.bundle_gates(bundle_flaws(files), missing, self._policy, as_of=as_of)
+        release, kinds = self._release.key, (*OF_GA, *OF_A_DAY, *OF_A_VERDICT)
+        flaws, held = self._opened_bundle(as_of)
+        wanted = digests(self._store, release, as_of=as_of, kinds=kinds)
+        other = [f"{path} of the bundle is not the stored one" for path in wanted if wanted[path] != held.get(path)]
+        missing = [*missing_from(self._store, release, as_of=as_of, kinds=kinds), *other]
+        return of_verdict.bundle_gates(flaws, missing, self._policy, as_of=as_of)
+
+    def _opened_bundle(self, as_of: int) -> tuple[list[str], dict[str, str]]:
+        """Return what differs in the bundle, and the digests of its files by path."""
+        try:
+            files = self._store.get(BUNDLE.key(self._release.key, as_of_key(as_of)))
+        except TamperedError as damage:
+            return [str(damage)], {}
+        return bundle_flaws(files), bundle_digests(files)
 
 
 def bundle_flaws(files: Mapping[str, bytes]) -> list[str]:
@@ -173,11 +216,23 @@ def bundle_flaws(files: Mapping[str, bytes]) -> list[str]:
         for name, data in files.items():
             Path(folder, name).write_bytes(data)
         archives = [Path(folder, name) for name in sorted(files) if not name.endswith(".sha256")]
+        if len(archives) != N_ARCHIVES:
+            return [f"{len(archives)} archives instead of {N_ARCHIVES}"]
         return [
             f"{archive.name}: {one.kind} {one.path}: {one.detail}"
             for archive in archives
             for one in verify(archive).differences
         ]
+
+
+def bundle_digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the digest of each file that a bundle says it holds, by path; none where it cannot be opened."""
+    archive = next((data for name, data in sorted(files.items()) if name.endswith(".zip")), b"")
+    try:
+        manifest = Manifest.model_validate_json(opened(archive).files[MANIFEST_PATH])
+    except (TamperedError, KeyError, ValidationError):
+        return {}
+    return {one.path: one.sha256 for one in manifest.files}
 
 
 def _wants(assets: Collection[str], kind: Kind) -> bool:

@@ -38,10 +38,26 @@ class Settings(BaseSettings):
     """Where artifacts are kept: a directory, or any fsspec URL such as `s3://bucket/prefix`."""
     policies: Annotated[str, Field(validation_alias=_own("POLICIES"))] = "policies"
     """Directory of the policy files."""
+    releases: Annotated[str, Field(validation_alias=_own("RELEASES"))] = "releases"
+    """Directory of release manifests, `*.yaml`; it may be absent."""
+    outbox: Annotated[str, Field(validation_alias=_own("OUTBOX"), repr=False)] = "var/outbox.sqlite"
+    """Where alerts wait for delivery: a file, or the URL of a database: `sqlite:///...`, `postgresql+psycopg2://...`."""
+    receivers: Annotated[str, Field(validation_alias=_own("RECEIVERS"))] = ""
+    """File that says who is told about alerts; without one they are kept in the outbox and nobody is told."""
+    environment: Annotated[str, Field(validation_alias=_own("ENVIRONMENT"))] = "production"
+    """Label `environment` of every alert."""
+    ui_url: Annotated[str, Field(validation_alias=_own("UI_URL"))] = ""
+    """Address of the Dagster UI; links from alerts to their verdict start with it."""
     runbook_url: Annotated[str, Field(validation_alias=_own("RUNBOOK_URL"))] = ""
     """Address under which `docs/runbooks` is published; links in the UI start with it."""
     watch_days: Annotated[int, Field(validation_alias=_own("WATCH_DAYS"), ge=1, le=99)] = DEFAULT_WATCH_DAYS
     """Longest watch of this deployment, days; it sets the day partitions."""
+    grace_s: Annotated[int, Field(validation_alias=_own("GRACE_S"), ge=0, le=21600)] = 600
+    """Seconds after the end of a day that late samples are waited for; never longer than a day of the watch."""
+    overdue_s: Annotated[int, Field(validation_alias=_own("OVERDUE_S"), ge=60, le=604800)] = 7200
+    """Seconds after the end of a day after which a day without a verdict is overdue; less where days are short."""
+    provisional_every_s: Annotated[int, Field(validation_alias=_own("PROVISIONAL_EVERY_S"), ge=30, le=86400)] = 900
+    """Seconds between two provisional judgements of the running day of a release."""
     autostart: Annotated[bool, Field(validation_alias=_own("AUTOSTART"))] = False
     """`1` starts schedules and sensors with the daemon; otherwise they are switched on in the UI."""
     deadline_s: Annotated[float, Field(validation_alias=_own("PROMETHEUS_DEADLINE_S"), gt=0, allow_inf_nan=False)] = (
@@ -68,9 +84,19 @@ class Settings(BaseSettings):
         return here if here.is_absolute() or here.is_dir() else PROJECT / here
 
     @property
+    def releases_dir(self) -> Path:
+        """The directory of manifests; a relative one is below the working directory."""
+        return Path(self.releases)
+
+    @property
     def store_url(self) -> str:
         """The store; a relative directory is below the working directory."""
         return self.store if "://" in self.store else str(Path(self.store).absolute())
+
+    @property
+    def outbox_url(self) -> str:
+        """The outbox as a database URL; a relative file is below the working directory. It may hold a password."""
+        return self.outbox if "://" in self.outbox else f"sqlite:///{Path(self.outbox).absolute()}"
 
 
 def load_settings() -> Settings:

@@ -27,7 +27,8 @@ and nowhere else; no message, log or page repeats them.
 """
 _TAIL: Final = """
 Two more are read by what the project stands on: `DAGSTER_HOME`, the directory of Dagster's own records (default
-`var/dagster`), and `NO_COLOR`, which takes the colours out of the terminal.
+`var/dagster`), and `NO_COLOR`, which takes the colours out of the terminal. Variables that begin with
+`TARS_OPS_SECRET_` are read where a receivers file names them.
 """
 
 

@@ -1,13 +1,15 @@
 """Which claims does the project check, and what is a checked claim made of?
 
 A gate is one claim about one artifact; it is asked about every service that it concerns. What makes each claim true is
-decided in ``core.watch.gates``; here stand the names by which Dagster, alerts and runbooks speak of it.
+decided in ``core.gates``; here stand the names by which Dagster, alerts and runbooks speak of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+
+from pydantic import field_validator
 
 from tars_ops.core.model import Frozen
 from tars_ops.core.telemetry import ALL_SERVICES
@@ -53,6 +55,9 @@ class Claim(Frozen):
     """The figures behind it, by name with their unit: ``sli_ratio``, ``burn_rate``, ``objective_ratio``..."""
 
 
+NOTHING_JUDGED = Claim(service=ALL_SERVICES, verdict=Verdict.UNKNOWN, reason="nothing was judged")
+
+
 class Gate(Frozen):
     """One claim about one artifact, checked."""
 
@@ -64,15 +69,21 @@ class Gate(Frozen):
     severity: Severity
     """How bad it is where the claim does not hold, by the policy."""
     claims: tuple[Claim, ...]
+    """At least one: a gate that nothing was said about says so, and is unknown."""
     kpi: str | None = None
     query: str | None = None
     """The query that the KPI was measured by."""
     not_applicable: str = ""
     """Why the claim does not concern this release; such a gate is neither green nor alerting."""
 
+    @field_validator("claims")
+    @classmethod
+    def _never_silent(cls, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+        return claims or (NOTHING_JUDGED,)
+
     @property
     def verdict(self) -> Verdict:
-        """The worst claim; a gate that nothing was said about is unknown."""
+        """The worst claim."""
         return worst(one.verdict for one in self.claims)
 
     @property
@@ -85,8 +96,6 @@ class Gate(Frozen):
         """What the worst services are said to be, in one line."""
         if self.not_applicable:
             return f"not applicable: {self.not_applicable}"
-        if not self.claims:
-            return "nothing was judged"
         said = [one for one in self.claims if one.verdict is self.verdict]
         if self.verdict is Verdict.PASS and len(said) > 1:
             return f"it holds for all {len(said)} services; {said[0].service}: {said[0].reason}"

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, Pos
 
 from tars_ops.core.model import Frozen, Ratio, Share
 from tars_ops.core.units import Unit
+from tars_ops.core.verdict import Severity
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 """Of a KPI: lower case, digits, underscores."""
@@ -130,6 +131,8 @@ class RatioSlo(Frozen):
 
     objective: Ratio
     """Promised share of good events, for example 0.999."""
+    severity: Severity = Severity.HIGH
+    """How bad a day is that breaks it; it decides who is woken."""
 
 
 class LatencySlo(Frozen):
@@ -137,6 +140,8 @@ class LatencySlo(Frozen):
 
     threshold_s: PositiveFloat
     """A bound of the histogram's buckets, seconds."""
+    severity: Severity = Severity.HIGH
+    """How bad a day is that breaks it; it decides who is woken."""
 
 
 class RatioKpi(_Kpi):
@@ -324,6 +329,9 @@ class Measurement(Frozen):
     """Label that names the service; every KPI is judged for each of its values."""
     version_label: LabelName | None = "version"
     """Label that holds the version, so that overlapping releases do not mix; null where there is none."""
+    build_info: Selector | None = None
+    """Series that every running process exports with its version, such as `app_build_info`: a version that is seen
+    there for the first time is a new release. Null where releases are registered by hand or by manifest."""
     services: tuple[str, ...] = ()
     """Services that must answer; empty takes those of the GA day."""
     scrape_interval_s: Annotated[int, Field(ge=1, le=300)] = 60
@@ -343,6 +351,10 @@ class Measurement(Frozen):
             (self.step_s % self.scrape_interval_s == 0, "step_s must be a multiple of scrape_interval_s"),
             (self.slot_s % self.step_s == 0, "slot_s must be a multiple of step_s"),
             (self.rate_window_s >= 2 * self.scrape_interval_s, "rate_window_s must hold at least two scrapes"),
+            (
+                self.build_info is None or self.version_label is not None,
+                "build_info tells releases apart by version_label, which is null",
+            ),
         )
         for holds, rule in rules:
             if not holds:
@@ -378,12 +390,35 @@ class Health(Frozen):
     """Weight of the worst uptime."""
     drift: Share = 0.15
     """Weight of the worst harmful drift of any KPI."""
+    floor: Annotated[float, Field(ge=0, le=100)] = 60.0
+    """Score, 0..100, below which the day's gate does not hold."""
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
         total = self.availability + self.latency + self.uptime + self.drift
         if abs(total - 1) > 1e-9:
             msg = f"the weights sum to {total:g}, not to 1"
+            raise ValueError(msg)
+        return self
+
+
+class FastBurn(Frozen):
+    """When a budget burns too fast to wait for the end of the day: two windows that end now, both above the limit.
+
+    The lengths are those of a day of 86,400 s; a shorter day has shorter windows, of at least one slot.
+    """
+
+    budget_share: Ratio = 0.02
+    """Share of the period's budget that may be gone after the long window."""
+    long_s: Annotated[int, Field(ge=60, le=86400)] = 3600
+    """Long window: what burns there is worth waking somebody."""
+    short_s: Annotated[int, Field(ge=10, le=86400)] = 300
+    """Short window: what burns there still burns."""
+
+    @model_validator(mode="after")
+    def _short_is_shorter(self) -> Self:
+        if self.short_s >= self.long_s:
+            msg = f"short_s ({self.short_s}) must be below long_s ({self.long_s})"
             raise ValueError(msg)
         return self
 
@@ -397,6 +432,47 @@ class Judgement(Frozen):
     """Chance of calling a met objective missed, per KPI, service and day."""
     exhaustion_days: PositiveFloat = 14
     """A budget that ends sooner asks for a closer watch."""
+    fast_burn: FastBurn = FastBurn()
+
+    @property
+    def fast_burn_rate(self) -> float:
+        """Burn rate that spends ``budget_share`` of the period's budget within the long window.
+
+        Examples
+        --------
+        >>> round(Judgement().fast_burn_rate, 9), round(Judgement(slo_period_days=7).fast_burn_rate, 9)
+        (14.4, 3.36)
+        """
+        return self.fast_burn.budget_share * self.slo_period_days * 86400 / self.fast_burn.long_s
+
+
+class Gates(Frozen):
+    """How bad it is where a rule other than an objective does not hold; each objective has its own ``severity``."""
+
+    unknown: Severity = Severity.HIGH
+    """What could not be judged is at most this severe."""
+    telemetry: Severity = Severity.MEDIUM
+    """Scrapes are missing, or the server warned."""
+    evidence: Severity = Severity.CRITICAL
+    """A stored artifact or a bundle differs from its digest, or lacks a file."""
+    baseline: Severity = Severity.HIGH
+    """The GA day is too short, too bad or too little known to compare with."""
+    drift: Severity = Severity.MEDIUM
+    """A KPI is farther from the GA day than its ``drift_fail``."""
+    anomaly: Severity = Severity.HIGH
+    """A critical anomaly was found."""
+    health: Severity = Severity.HIGH
+    """The health score is below its ``floor``."""
+    regression: Severity = Severity.CRITICAL
+    """A critical regression is active."""
+    rollback: Severity = Severity.CRITICAL
+    """The evidence advises to roll back."""
+    certification: Severity = Severity.MEDIUM
+    """The week is over and the release cannot be closed as stable."""
+    fast_burn: Severity = Severity.CRITICAL
+    """An error budget burns fast on the running day."""
+    on_time: Severity = Severity.HIGH
+    """A day that is over was not judged."""
 
 
 class Policy(Frozen):
@@ -416,6 +492,7 @@ class Policy(Frozen):
     judgement: Judgement = Judgement()
     anomalies: Anomalies = Anomalies()
     health: Health = Health()
+    gates: Gates = Gates()
 
     @model_validator(mode="after")
     def _references_hold(self) -> Self:
@@ -452,6 +529,11 @@ class Policy(Frozen):
     def slos(self) -> dict[str, RatioKpi | LatencyKpi]:
         """The KPIs with an objective and an error budget."""
         return {n: k for n, k in self.kpis.items() if isinstance(k, RatioKpi | LatencyKpi) and k.slo}
+
+    @property
+    def promises(self) -> Policy:
+        """The same policy with no KPI but those that have an objective."""
+        return self.model_copy(update={"kpis": dict(self.slos)})
 
     def objective(self, kpi: str) -> float | None:
         """Return the promised share of good events of a KPI; None where nothing is promised."""

@@ -16,7 +16,7 @@ from tars_ops.adapters.gates import Checked, Gates
 from tars_ops.adapters.policies import Policies
 from tars_ops.adapters.settings import load_settings
 from tars_ops.core.gate import Gate
-from tars_ops.core.gates import of_baseline, of_day, of_telemetry, of_verdict
+from tars_ops.core.gates import of_baseline, of_day, of_running_day, of_telemetry, of_verdict
 from tars_ops.core.gates.promise import promised_gate
 from tars_ops.core.verdict import Severity, Verdict
 from tars_ops.defs.failures import reported
@@ -70,6 +70,14 @@ CLAIMS_OF_A_VERDICT = {
     "executive_bundle": {
         of_verdict.VERIFIES: "Both archives are, byte for byte, what their manifest says.",
         of_verdict.COMPLETE: "Every file that the verdict is made of is in the bundle.",
+    },
+}
+
+
+CLAIMS_OF_THE_RUNNING_DAY = {
+    "running_day": {
+        of_running_day.NO_FAST_BURN: "No error budget burns so fast that somebody has to act before the day is over.",
+        of_running_day.HOLDS_SO_FAR: "Every service keeps every objective as far as the running day goes.",
     },
 }
 
@@ -174,6 +182,19 @@ def gates_of_a_verdict(
     with reported():
         registered = store.release(release_day(context)[0])
         found = list(gates.of_verdict(as_of.resolve(store.open(), registered), asked))
+    yield from _results(found, asked, gates)
+
+
+@dg.multi_asset_check(
+    name="gates_of_the_running_day", specs=specs(CLAIMS_OF_THE_RUNNING_DAY, RELEASES), can_subset=True
+)
+def gates_of_the_running_day(
+    context: dg.AssetCheckExecutionContext, store: StoreResource
+) -> Iterable[dg.AssetCheckResult]:
+    """Check what must hold of a day in progress; provisional, like the judgement it reads."""
+    gates, asked = _gates(context, store), _selected(context)
+    with reported():
+        found = list(gates.of_running_day())
     yield from _results(found, asked, gates)
 
 

@@ -17,6 +17,7 @@ from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.certification import Certification
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
+from tars_ops.core.watch.running import RunningDay
 from tars_ops.core.watch.stability import DailyStability, Drift, change_text
 
 Metadata = dict[str, dg.MetadataValue | str | int | float]
@@ -198,4 +199,43 @@ def certification_metadata(certificate: Certification) -> Metadata:
         "may_be_closed": "yes" if certificate.may_close else "no",
         "against_promotion": table([{"code": one.code, "reason": one.text} for one in certificate.promotion_blockers]),
         "against_closing": table([{"code": one.code, "reason": one.text} for one in certificate.closing_blockers]),
+    }
+
+
+def running_metadata(judged: RunningDay, units: Mapping[str, Unit]) -> Metadata:
+    """Show what holds so far and how fast each budget burns, the worst first."""
+    order = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS)
+    return {
+        "verdict": judged.verdict.value,
+        "provisional": "yes",
+        "day": judged.day,
+        "window": f"{judged.start_at:%Y-%m-%d %H:%M:%S} to {judged.until_at:%Y-%m-%d %H:%M:%S} UTC",
+        "decision": judged.decision.value,
+        "reason": judged.reason,
+        "highest_burn_rate": round(max((one.short.burn or 0.0 for one in judged.burns), default=0.0), 3),
+        "burns": table(
+            [
+                {
+                    "verdict": one.verdict.value,
+                    "kpi": one.kpi,
+                    "service": one.service,
+                    "long burn rate": None if one.long.burn is None else round(one.long.burn, 3),
+                    "short burn rate": None if one.short.burn is None else round(one.short.burn, 3),
+                    "limit": round(one.limit, 3),
+                }
+                for one in sorted(judged.burns, key=lambda one: order.index(one.verdict))
+            ]
+        ),
+        "kpis": table(
+            [
+                {
+                    "verdict": one.verdict.value,
+                    "kpi": one.kpi,
+                    "service": one.service,
+                    "value": show(one.measured.value, units[one.kpi]),
+                    "reason": one.reason,
+                }
+                for one in sorted(judged.kpis, key=lambda one: order.index(one.verdict))
+            ]
+        ),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ from tars_ops.core.telemetry import (
     count_frame,
     sample_frame,
 )
+from tars_ops.core.watch.certification import certify
+from tars_ops.core.watch.running import judge_running
 from tars_ops_tests.core.report.factories import Evidence, evidence, release
+from tars_ops_tests.core.slots import Counted, running
 
 POLICY_TEXT = (Path(__file__).parents[2] / "policies" / "tars.yaml").read_bytes()
 RELEASE = release(policy_sha256=hashlib.sha256(POLICY_TEXT).hexdigest())
@@ -112,6 +116,9 @@ def values(made: Evidence) -> Mapping[str, dict[str, object]]:
         "anomaly_events": {day_key(day): made.anomalies[day] for day in days},
         "daily_health": {day_key(day): made.health[day] for day in days},
         "regression_analysis": {as_of: made.regression},
+        "release_certification": {
+            as_of: certify(made.regression, made.baseline, made.stabilities, RELEASE, POLICY),
+        },
         "retrospective": {as_of: made.retrospective()},
         "executive_narrative": {as_of: made.narrative()},
         "compliance_index": {as_of: index_controls(RELEASE.key, AS_OF, {"release.json": "e" * 64})},
@@ -119,10 +126,17 @@ def values(made: Evidence) -> Mapping[str, dict[str, object]]:
     }
 
 
+def provisional(made: Evidence) -> Mapping[str, dict[str, object]]:
+    """Return the artifacts of a day in progress, by asset and by the ``at`` of their key."""
+    found = running({"api": Counted(bad=9)}, until=RELEASE.ga_at + timedelta(hours=30), of=RELEASE, policy=POLICY)
+    judged = judge_running(found, made.baseline, RELEASE, POLICY)
+    return {"running_telemetry": {"": found}, "running_day": {"": judged}}
+
+
 def stored_week(store: Store) -> Release:
-    """Put a whole week into a store, bundle included."""
+    """Put a whole week into a store, bundle and a day in progress included."""
     Registry(store).add(RELEASE, POLICY_TEXT)
-    for asset, by_at in values(week()).items():
+    for asset, by_at in {**values(week()), **provisional(week())}.items():
         kind = catalogue.BY_ASSET[asset]
         for at, value in by_at.items():
             store.put(kind.key(RELEASE.key, at), kind.encode(value, at))

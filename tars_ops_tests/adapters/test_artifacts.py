@@ -29,12 +29,13 @@ from tars_ops.core.errors import ContractError
 from tars_ops.core.model import Frozen
 from tars_ops.core.telemetry import Telemetry, count_frame, sample_frame
 from tars_ops.core.verdict import Verdict
-from tars_ops_tests.adapters.factories import AS_OF, RELEASE, telemetry, values, week
+from tars_ops_tests.adapters.factories import AS_OF, RELEASE, provisional, telemetry, values, week
 
 DAY = RELEASE.window(1)
 MEASURED = telemetry(DAY)
 FILES = encode_telemetry(MEASURED)
-VALUES = {(asset, at): value for asset, by_at in values(week()).items() for at, value in by_at.items()}
+ALL_VALUES = {**values(week()), **provisional(week())}
+VALUES = {(asset, at): value for asset, by_at in ALL_VALUES.items() for at, value in by_at.items()}
 PARQUET = [name for name in TELEMETRY_FILES if name.endswith(".parquet")]
 
 
@@ -91,11 +92,11 @@ def test_a_bundle_comes_back_as_its_files() -> None:
 DIGESTS = """
 import hashlib, json
 from tars_ops.adapters.catalogue import BY_ASSET
-from tars_ops_tests.adapters.factories import values, week
+from tars_ops_tests.adapters.factories import provisional, values, week
 
 print(json.dumps({
     f"{asset} {at} {path}": hashlib.sha256(data).hexdigest()
-    for asset, by_at in values(week()).items()
+    for asset, by_at in {**values(week()), **provisional(week())}.items()
     for at, value in by_at.items()
     for path, data in BY_ASSET[asset].encode(value, at).items()
 }))

@@ -15,6 +15,7 @@ from tars_ops.adapters.catalogue import (
     OF_A_DAY,
     OF_A_VERDICT,
     OF_GA,
+    OF_THE_RUNNING_DAY,
     as_of_key,
     days_with,
     digests,
@@ -25,7 +26,7 @@ from tars_ops.adapters.registry import ENTRY
 from tars_ops.adapters.store import Store, content_sha256
 from tars_ops.core.errors import ContractError, MissingInputError, TamperedError
 from tars_ops.core.release import Release, day_key
-from tars_ops_tests.adapters.factories import ALL_KINDS, AS_OF, stored_week, values, week
+from tars_ops_tests.adapters.factories import ALL_KINDS, AS_OF, provisional, stored_week, values, week
 
 TELEMETRY = ["counts.parquet", "prior.parquet", "quality.json", "samples.parquet"]
 DAYS = [
@@ -50,6 +51,7 @@ TREE = [
     *(f"ga/telemetry/{name}" for name in TELEMETRY),
     *DAYS,
     "regression_summary.json",
+    "certification.json",
     *REPORTS,
     "final/provenance.json",
 ]
@@ -103,7 +105,7 @@ def test_digests_are_those_of_the_tree(store: Store, release: Release) -> None:
 
 
 def keys(release: Release) -> list[str]:
-    made = values(week())
+    made = {**values(week()), **provisional(week())}
     return [
         f"{release.key}/{ENTRY}",
         *(BY_ASSET[asset].key(release.key, at) for asset, by_at in made.items() for at in by_at),
@@ -130,10 +132,24 @@ def test_every_file_has_a_path_of_its_own() -> None:
     assert sorted([*paths, "release.json", "policy.yaml"]) == sorted(TREE)
 
 
-def test_every_kind_is_of_the_ga_day_of_a_day_or_of_a_verdict() -> None:
-    assert {kind.asset for kind in (*OF_GA, *OF_A_DAY, *OF_A_VERDICT, BUNDLE)} == set(BY_ASSET)
-    assert len(BY_ASSET) == len(OF_GA) + len(OF_A_DAY) + len(OF_A_VERDICT) + 1
-    assert all("{at}" not in kind.folder for kind in OF_GA)
+def test_a_day_in_progress_is_in_the_store_and_in_no_tree(store: Store, release: Release) -> None:
+    stored = [store.pointer(kind.key(release.key)) for kind in OF_THE_RUNNING_DAY]
+
+    assert [one.version for one in stored if one] == [1, 1]
+    assert [path for path in tree(store, release.key, as_of=AS_OF, kinds=ALL_KINDS) if "running" in path] == []
+    assert sorted(tree(store, release.key, as_of=AS_OF, kinds=OF_THE_RUNNING_DAY)) == [
+        "policy.yaml",
+        "release.json",
+        "running/running_day.json",
+        *(f"running/telemetry/{name}" for name in TELEMETRY),
+    ]
+
+
+def test_every_kind_is_of_the_ga_day_of_a_day_of_a_verdict_or_provisional() -> None:
+    kinds = (*OF_GA, *OF_A_DAY, *OF_A_VERDICT, BUNDLE, *OF_THE_RUNNING_DAY)
+
+    assert sorted(kind.asset for kind in kinds) == sorted(BY_ASSET)
+    assert all("{at}" not in kind.folder for kind in (*OF_GA, *OF_THE_RUNNING_DAY))
     assert all("{at}" in kind.folder for kind in (*OF_A_DAY, *OF_A_VERDICT, BUNDLE))
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tars_ops.adapters.archive import pack_zip, read_archive
@@ -18,9 +19,9 @@ from tars_ops.adapters.sources import DEMO, open_source
 from tars_ops.adapters.verification import verify
 from tars_ops.core.errors import ConfigurationError, ContractError, MissingInputError, SourceError, TamperedError
 from tars_ops.core.policy import Policy
-from tars_ops.core.release import Release
+from tars_ops.core.release import Release, Window
 from tars_ops.core.report.manifest import build_manifest
-from tars_ops.core.telemetry import Telemetry
+from tars_ops.core.telemetry import Telemetry, count_table
 from tars_ops_tests.adapters.factories import POLICY, POLICY_TEXT, RELEASE, telemetry
 
 
@@ -30,6 +31,9 @@ class Made:
     def fetch(self, release: Release, policy: Policy, *, day: int) -> Telemetry:
         del policy
         return telemetry(release.window(day), seed=day)
+
+    def fetch_window(self, release: Release, policy: Policy, window: Window) -> Telemetry:
+        raise NotImplementedError
 
     def close(self) -> None:
         pass
@@ -201,3 +205,70 @@ def test_a_password_in_a_mistyped_address_is_not_repeated() -> None:
 
     assert "canary-7f3a" not in str(told.value)
     assert "prometheus:9090" in str(told.value)
+
+
+# A day in progress, seen again
+
+
+def part(hours: float, length_h: float = 1.0, *, of: RecordingSource | None = None) -> Telemetry:
+    demo = of or RecordingSource(DEMO)
+    start_at = demo.release.ga_at + timedelta(hours=hours)
+    window = Window(start_at, start_at + timedelta(hours=length_h))
+    return demo.fetch_window(demo.release, load_policy(demo.policy_text, name="demo"), window)
+
+
+def slots(telemetry: Telemetry, counter: str, service: str) -> list[list[int]]:
+    return count_table(telemetry, counter).of(service).tolist()
+
+
+def test_a_part_of_a_day_has_the_counts_of_its_slots_and_no_samples() -> None:
+    demo = RecordingSource(DEMO)
+    whole = demo.fetch(demo.release, POLICY, day=1)
+
+    found = part(24 + 9, 2)
+
+    for counter in ("availability", "http_request_duration_seconds"):
+        recorded = np.array(slots(whole, counter, "gateway"))[:, 9 * 12 : 11 * 12]
+        assert slots(found, counter, "gateway") == recorded.tolist()
+    assert set(found.counts["counter"]) == {
+        "availability",
+        "http_request_duration_seconds",
+        "availability.scrapes",
+        "p99_latency.scrapes",
+    }
+    assert len(found.samples) == 0
+    assert [one.kpi for one in found.quality.kpis] == ["availability", "p99_latency"]
+
+
+def test_a_part_may_reach_from_one_day_into_the_next() -> None:
+    night, before, after = part(47.5), part(47.5, 0.5), part(48, 0.5)
+
+    for counter in ("availability", "availability.scrapes"):
+        joined = np.hstack([slots(before, counter, "chat"), slots(after, counter, "chat")])
+        assert slots(night, counter, "chat") == joined.tolist()
+    assert night.quality.window.length_s == 3600
+
+
+def test_scrapes_are_missing_where_the_service_left_nothing() -> None:
+    during, healthy = part(5 * 24 + 2, 2), part(5 * 24 + 8, 1)
+
+    assert slots(during, "availability.scrapes", "search")[0][1:] == [0] * 23
+    assert slots(healthy, "availability.scrapes", "search") == [[5] * 12]
+    assert slots(during, "availability.scrapes", "chat") == [[5] * 24]
+    series = during.quality.of_series("availability", "search")
+    assert series is not None
+    assert (series.n_expected, series.longest_gap_s) == (120, 23 * 300)
+
+
+@pytest.mark.parametrize("hours", [24.01, 8 * 24 - 0.5])
+def test_a_part_that_no_recording_can_give_is_refused(hours: float) -> None:
+    with pytest.raises(ContractError, match="ask for an instant on the border"):
+        part(hours)
+
+
+def test_a_part_of_no_recorded_day_is_refused(small: Path) -> None:
+    recording = RecordingSource(small)
+    window = RELEASE.window(5)
+
+    with pytest.raises(SourceError, match="holds nothing of"):
+        recording.fetch_window(RELEASE, POLICY, window)

@@ -63,6 +63,50 @@ def test_a_changed_entry_is_refused_with_what_changed(store: Store, changes: dic
     assert Registry(store).get(RELEASE.key).release == RELEASE
 
 
+def test_an_extended_release_changes_in_nothing_but_its_days(store: Store) -> None:
+    Registry(store).add(RELEASE, POLICY_TEXT)
+
+    extended = Registry(store).extend(RELEASE.key, 9, longest=9)
+
+    assert extended.release == changed(n_days=9)
+    assert Registry(store).get(RELEASE.key) == extended
+    assert store.versions(f"{RELEASE.key}/{ENTRY}") == [1, 2]
+
+
+def test_an_entry_that_was_extended_may_be_added_again_as_it_ever_was(store: Store) -> None:
+    Registry(store).add(RELEASE, POLICY_TEXT)
+    for n_days in (9, 9, 11):
+        Registry(store).extend(RELEASE.key, n_days, longest=99)
+
+    again = [Registry(store).add(changed(n_days=n_days), POLICY_TEXT).release.n_days for n_days in (7, 9, 11)]
+
+    assert again == [11, 11, 11]
+    assert store.versions(f"{RELEASE.key}/{ENTRY}") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("changes", [{"n_days": 8}, {"n_days": 12}, {"n_days": 7, "commit": "abcdef0"}], ids=str)
+def test_an_entry_that_an_extended_release_never_had_is_refused(store: Store, changes: dict[str, Any]) -> None:
+    Registry(store).add(RELEASE, POLICY_TEXT)
+    Registry(store).extend(RELEASE.key, 9, longest=99)
+
+    with pytest.raises(UsageError, match="is registered with another"):
+        Registry(store).add(changed(**changes), POLICY_TEXT)
+
+
+@pytest.mark.parametrize(
+    ("n_days", "longest", "said"),
+    [(6, 99, "watched for 7 days already; a watch is never shortened"), (10, 9, "at most 9 days .TARS_OPS_WATCH_DAYS")],
+)
+def test_a_watch_is_neither_shortened_nor_longer_than_the_deployment(
+    store: Store, n_days: int, longest: int, said: str
+) -> None:
+    Registry(store).add(RELEASE, POLICY_TEXT)
+
+    with pytest.raises(UsageError, match=said):
+        Registry(store).extend(RELEASE.key, n_days, longest=longest)
+    assert store.versions(f"{RELEASE.key}/{ENTRY}") == [1]
+
+
 def test_another_policy_is_another_entry(store: Store) -> None:
     Registry(store).add(RELEASE, POLICY_TEXT)
     edited = POLICY_TEXT + b"# tighter from now on\n"

@@ -334,6 +334,25 @@ def test_who_comes_second_with_the_same_content_has_done_nothing(place: Director
     assert place.open().versions(KEY) == [1]
 
 
+@pytest.mark.parametrize(("n_before", "version"), [(0, 2), (1, 1), (1, 3), (2, 2), (2, 1)])
+def test_a_version_that_is_not_the_next_one_is_refused(place: Directory | Memory, n_before: int, version: int) -> None:
+    for number in range(n_before):
+        place.open().put(KEY, {"one": b"%d" % number})
+
+    with pytest.raises(ConflictError, match=f"version {version} is not the next one"):
+        place.open().put(KEY, NEW, version=version)
+    assert place.open().versions(KEY) == list(range(1, n_before + 1))
+
+
+def test_the_next_version_is_put_and_the_same_again_is_found_there(place: Directory | Memory) -> None:
+    numbers = [place.open().put(KEY, files, version=version).version for files, version in ((OLD, 1), (NEW, 2))]
+
+    assert numbers == [1, 2]
+    assert place.open().put(KEY, NEW, version=2).version == 2
+    assert place.open().put(KEY, NEW, version=3).version == 3
+    assert place.open().versions(KEY) == [1, 2, 3]
+
+
 def test_of_many_threads_at_once_each_version_has_one_winner_who_keeps_what_he_put(tmp_path: Path) -> None:
     n_threads, n_rounds = 8, 12
     won: list[tuple[int, bytes]] = []

@@ -12,6 +12,7 @@ from tars_ops.core.policy import (
     COST_LIMITS,
     GAUGE_LIMITS,
     LATENCY_LIMITS,
+    Gates,
     Health,
     Judgement,
     LatencyKpi,
@@ -39,6 +40,7 @@ def test_the_defaults_of_a_judgement_are_the_documented_ones() -> None:
         "slo_period_days": 30,
         "alpha": 0.001,
         "exhaustion_days": 14,
+        "fast_burn": {"budget_share": 0.02, "long_s": 3600, "short_s": 300},
     }
     assert Measurement(selector='a="b"').min_coverage == 0.9
 
@@ -83,10 +85,23 @@ def test_fifty_events_are_the_fewest_that_are_judged() -> None:
 
 
 def test_the_weights_of_health_are_the_documented_ones_and_sum_to_one() -> None:
-    weights = Health().model_dump()
+    weights = Health().model_dump(exclude={"floor"})
 
+    assert Health().floor == 60
     assert weights == {"availability": 0.4, "latency": 0.3, "uptime": 0.15, "drift": 0.15}
     assert sum(weights.values()) == pytest.approx(1, abs=1e-12)
+
+
+def test_what_is_damaged_or_burns_is_critical_and_what_is_incomplete_is_not() -> None:
+    by_severity: dict[str, set[str]] = {}
+    for rule, severity in Gates().model_dump(mode="json").items():
+        by_severity.setdefault(severity, set()).add(rule)
+
+    assert by_severity == {
+        "critical": {"evidence", "regression", "rollback", "fast_burn"},
+        "high": {"unknown", "baseline", "anomaly", "health", "on_time"},
+        "medium": {"telemetry", "drift", "certification"},
+    }
 
 
 # What a policy knows of its KPIs
@@ -268,3 +283,16 @@ def test_a_policy_outside_its_rules_is_refused(changes: dict[str, Any]) -> None:
 def test_a_policy_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         demo_policy().product = "other"
+
+
+# Releases by sight
+
+
+def test_releases_are_not_looked_for_unless_the_policy_says_where() -> None:
+    assert Measurement(selector='a="b"').build_info is None
+    assert measured(build_info='app_build_info{job="x"}').measurement.build_info == 'app_build_info{job="x"}'
+
+
+def test_a_build_info_series_needs_a_label_that_tells_versions_apart() -> None:
+    with pytest.raises(ValidationError, match="build_info tells releases apart by version_label, which is null"):
+        measured(build_info="app_build_info", version_label=None)

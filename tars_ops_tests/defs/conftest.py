@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tars_ops.defs.automation import jobs
 from tars_ops.defs.failures import ATTENDED
 from tars_ops.defs.partitions import RELEASES, partition_of
 from tars_ops.defs.resources import SourceResource
+from tars_ops_tests.defs.damaged import DamagingIOManager
 from tars_ops_tests.defs.faults import FaultySource
 
 WEEK = "tars@1.0.1"
@@ -69,12 +71,19 @@ Make = Callable[..., Lineage]
 
 @pytest.fixture
 def make_lineage(tmp_path: Path) -> Iterator[Make]:
-    """Build a lineage; ``fault`` on ``days`` spoils the telemetry."""
-    (tmp_path / "instance").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "instance")) as instance:
+    """Build a lineage; ``fault`` on ``days`` spoils the telemetry, an asset is ``damaged`` after it was stored."""
+    with lineages(tmp_path) as make:
+        yield make
 
-        def make(*, fault: str = "", days: tuple[int, ...] = (), **changes: object) -> Lineage:
-            store = Store.at(str(tmp_path / "store"))
+
+@contextmanager
+def lineages(folder: Path) -> Iterator[Make]:
+    """Build lineages on one instance and one store in a folder."""
+    (folder / "instance").mkdir()
+    with dg.DagsterInstance.local_temp(str(folder / "instance")) as instance:
+
+        def make(*, fault: str = "", days: tuple[int, ...] = (), damaged: str = "", **changes: object) -> Lineage:
+            store = Store.at(str(folder / "store"))
             recording = RecordingSource(DEMO)
             release = Release.model_validate({**recording.release.model_dump(), **changes})
             Registry(store).add(release, recording.policy_text)
@@ -82,7 +91,10 @@ def make_lineage(tmp_path: Path) -> Iterator[Make]:
             source = SourceResource(address="recording:demo")
             if fault:
                 source = FaultySource(address="recording:demo", fault=fault, days=list(days))
-            given = resources(store_url=str(tmp_path / "store"), source="recording:demo") | {"source": source}
+            given = resources(store_url=str(folder / "store"), source="recording:demo") | {"source": source}
+            if damaged:
+                store_and_day = {name: given[name] for name in ("store", "as_of")}
+                given |= {"io_manager": DamagingIOManager(damaged=damaged, **store_and_day)}
             definitions = dg.Definitions(
                 assets=dg.load_assets_from_package_module(shell, include_specs=True),
                 asset_checks=dg.load_asset_checks_from_package_module(shell),
@@ -90,7 +102,7 @@ def make_lineage(tmp_path: Path) -> Iterator[Make]:
                 resources=given,
                 executor=dg.in_process_executor,
             )
-            return Lineage(instance, store, str(tmp_path / "store"), definitions)
+            return Lineage(instance, store, str(folder / "store"), definitions)
 
         yield make
 

@@ -11,7 +11,7 @@ import numpy as np
 from tars_ops.adapters.source import TelemetrySource
 from tars_ops.core.errors import SourceUnavailableError
 from tars_ops.core.policy import Policy
-from tars_ops.core.release import Release
+from tars_ops.core.release import Release, Window
 from tars_ops.core.telemetry import BAD, TOTAL, Quality, Telemetry, count_frame, count_table
 from tars_ops.defs.resources import SourceResource
 
@@ -67,6 +67,12 @@ def failing_requests(telemetry: Telemetry) -> Telemetry:
     return replace(telemetry, counts=count_frame({**others, "availability": replace(table, counts=failing)}))
 
 
+def newly_silent(telemetry: Telemetry) -> Telemetry:
+    """Nothing was scraped in the newest slot."""
+    last = telemetry.counts["slot"].max()
+    return replace(telemetry, counts=telemetry.counts[telemetry.counts["slot"] < last])
+
+
 def worse_memory(telemetry: Telemetry) -> Telemetry:
     """Every service needs a fifth more memory."""
     of_memory = telemetry.samples["kpi"] == "memory"
@@ -75,7 +81,7 @@ def worse_memory(telemetry: Telemetry) -> Telemetry:
 
 
 FAULTS: dict[str, Fault] = {
-    fault.__name__: fault for fault in (thin, warned, empty, not_a_number, failing_requests, worse_memory)
+    fault.__name__: fault for fault in (thin, warned, empty, not_a_number, failing_requests, newly_silent, worse_memory)
 }
 
 
@@ -89,6 +95,12 @@ class _Faulty:
         telemetry = self._source.fetch(release, policy, day=day)
         if day not in self._days:
             return telemetry
+        if self._fault == "unreachable":
+            raise SourceUnavailableError("no answer from the server")
+        return FAULTS[self._fault](telemetry)
+
+    def fetch_window(self, release: Release, policy: Policy, window: Window) -> Telemetry:
+        telemetry = self._source.fetch_window(release, policy, window)
         if self._fault == "unreachable":
             raise SourceUnavailableError("no answer from the server")
         return FAULTS[self._fault](telemetry)

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from tars_ops.defs.automation import days, jobs, verdicts
-from tars_ops.defs.resources import StoreResource
+from tars_ops.defs.resources import OutboxResource, SourceResource, StoreResource
 from tars_ops_tests.defs.conftest import WEEK, Lineage
 
 GA = datetime(2025, 11, 18, tzinfo=UTC)
@@ -16,11 +16,14 @@ GA = datetime(2025, 11, 18, tzinfo=UTC)
 
 def tick(lineage: Lineage, schedule: dg.ScheduleDefinition, at: datetime) -> list[dg.RunRequest]:
     """Evaluate a schedule as the daemon would at an instant."""
-    store = StoreResource(url=lineage.url)
     context = dg.build_schedule_context(
         instance=lineage.instance,
         scheduled_execution_time=at,
-        resources={"store": store},
+        resources={
+            "store": StoreResource(url=lineage.url),
+            "source": SourceResource(address="recording:demo"),
+            "outbox": OutboxResource(url=f"sqlite:///{lineage.url}-outbox.sqlite"),
+        },
         repository_def=lineage.definitions.get_repository_def(),
     )
     return schedule.evaluate_tick(context).run_requests or []

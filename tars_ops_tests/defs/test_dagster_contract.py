@@ -6,7 +6,10 @@ Preview and beta APIs are adopted by ADR 0003; each promise that the project bui
 from __future__ import annotations
 
 import dagster as dg
+import pytest
 
+from tars_ops.defs.failures import ATTENDED
+from tars_ops.defs.gates import gates_of_a_day, gates_of_ga
 from tars_ops_tests.defs.conftest import WEEK, Lineage, Make
 
 
@@ -29,6 +32,96 @@ def test_a_failed_gate_stops_nothing_downstream(make_lineage: Make) -> None:
 
     assert result.success
     assert "daily_health" in materialised
+
+
+def materialised(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
+
+
+def test_one_step_that_checks_several_assets_records_the_partition_of_each_gate(lineage: Lineage) -> None:
+    lineage.open()
+    lineage.watch(1)
+    recorded = {
+        (key.asset_key.to_user_string(), key.name): [
+            one.partition for one in lineage.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+        ]
+        for checks in (gates_of_ga, gates_of_a_day)
+        for key in checks.check_keys
+    }
+
+    assert len({asset for asset, _ in recorded}) == 6
+    assert {(asset.startswith("ga_"), *partitions) for (asset, _), partitions in recorded.items()} == {
+        (True, WEEK),
+        (False, f"day_01|{WEEK}"),
+    }
+
+
+def test_a_gate_that_only_warns_blocks_nothing(make_lineage: Make) -> None:
+    lineage = make_lineage(fault="thin", days=(1,))
+    lineage.open()
+
+    result = lineage.watch(1)
+    severities = {one.severity for one in result.get_asset_check_evaluations() if not one.passed}
+
+    assert severities == {dg.AssetCheckSeverity.WARN}
+    assert result.success
+    assert materialised(result) == {"daily_telemetry", "daily_stability", "anomaly_events", "daily_health"}
+
+
+@pytest.mark.parametrize("asset", ["ga_telemetry", "daily_telemetry"])
+def test_a_failed_blocking_gate_fails_the_run_and_nothing_after_it_is_made(make_lineage: Make, asset: str) -> None:
+    lineage = make_lineage(damaged=asset)
+
+    opened = lineage.open()
+    result = opened if asset == "ga_telemetry" else lineage.watch(1)
+    failed = {one.check_name: one for one in result.get_asset_check_evaluations() if not one.passed}
+
+    assert not result.success
+    assert materialised(result) == {asset}
+    assert set(failed) == {f"{asset}_is_intact"}
+    assert failed[f"{asset}_is_intact"].severity is dg.AssetCheckSeverity.ERROR
+    assert "differs from its digest" in (failed[f"{asset}_is_intact"].description or "")
+
+
+@pytest.mark.parametrize(
+    ("asset", "name"),
+    [("daily_stability", "availability_keeps_its_objective"), ("daily_telemetry", "daily_telemetry_is_intact")],
+)
+def test_one_gate_can_be_checked_again_alone(lineage: Lineage, asset: str, name: str) -> None:
+    lineage.open()
+    lineage.watch(1)
+    key = dg.AssetCheckKey(dg.AssetKey(asset), name)
+
+    again = dg.materialize(
+        [*(lineage.definitions.assets or ()), *(lineage.definitions.asset_checks or ())],
+        selection=dg.AssetSelection.checks(key),
+        partition_key=f"day_01|{WEEK}",
+        instance=lineage.instance,
+        resources=lineage.definitions.resources,
+    )
+    history = lineage.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+
+    assert [(one.asset_check_key, one.passed) for one in again.get_asset_check_evaluations()] == [(key, True)]
+    assert materialised(again) == set()
+    assert [one.partition for one in history] == 2 * [f"day_01|{WEEK}"]
+
+
+def test_the_gates_of_a_fetched_day_are_checked_before_it_is_judged(lineage: Lineage) -> None:
+    """Who materialises the telemetry alone, in the UI, gets its gates and no failed step."""
+    lineage.open()
+
+    result = dg.materialize(
+        [*(lineage.definitions.assets or ()), *(lineage.definitions.asset_checks or ())],
+        selection=dg.AssetSelection.assets("daily_telemetry"),
+        partition_key=f"day_01|{WEEK}",
+        instance=lineage.instance,
+        resources={**(lineage.definitions.resources or {})},
+        tags={ATTENDED: "true"},
+    )
+
+    assert {one.check_name: one.passed for one in result.get_asset_check_evaluations()} == dict.fromkeys(
+        (f"daily_telemetry_{claim}" for claim in ("covers_the_window", "comes_without_warnings", "is_intact")), True
+    )
 
 
 def test_a_release_asset_sees_the_days_of_its_own_release_only(lineage: Lineage) -> None:

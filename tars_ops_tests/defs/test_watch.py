@@ -162,7 +162,7 @@ def test_a_failed_gate_is_an_error_with_its_evidence_and_hides_no_report(make_li
     assert result.success
     assert (gate.passed, gate.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert gate.partition == "day_01|tars@1.0.1"
-    assert gate.metadata["objective"].value == 0.999
+    assert gate.metadata["objective_ratio"].value == 0.999
     assert lineage.read("daily_health", day=1).tier is Tier.RED
 
 
@@ -171,6 +171,8 @@ def test_an_unknown_gate_does_not_pass(make_lineage: Make) -> None:
     lineage.open()
 
     gates = evaluations(lineage.watch(1))
+    for name in ("is_intact", "comes_without_warnings"):  # what arrived is whole, and nobody warned of anything
+        assert gates.pop(f"daily_telemetry_{name}").passed
 
     assert {name: gate.passed for name, gate in gates.items()} == dict.fromkeys(gates, False)
     assert {gate.metadata["verdict"].value for gate in gates.values()} == {"unknown"}
@@ -179,11 +181,19 @@ def test_an_unknown_gate_does_not_pass(make_lineage: Make) -> None:
 def test_gates_hold_for_the_ga_day_too(lineage: Lineage) -> None:
     gates = evaluations(lineage.open())
 
-    assert {name: gate.passed for name, gate in gates.items()} == {
-        "ga_telemetry_covers_the_window": True,
-        "availability_keeps_its_objective": True,
-        "p99_latency_keeps_its_objective": True,
-    }
+    assert {name: gate.passed for name, gate in gates.items()} == dict.fromkeys(
+        (
+            "ga_telemetry_covers_the_window",
+            "ga_telemetry_comes_without_warnings",
+            "ga_telemetry_is_intact",
+            "baseline_is_frozen",
+            "baseline_is_long_enough",
+            "baseline_is_valid",
+            "availability_keeps_its_objective",
+            "p99_latency_keeps_its_objective",
+        ),
+        True,
+    )
 
 
 @pytest.mark.parametrize(

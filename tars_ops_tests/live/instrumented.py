@@ -20,6 +20,8 @@ HITS = Counter("redis_keyspace_hits", "Look-ups that found a value.", LABELS)
 MISSES = Counter("redis_keyspace_misses", "Look-ups that found none.", LABELS)
 
 NOT_FOUND_RATIO = 0.01
+FAILING_RATIO = 0.5
+"""Share of requests that fail once somebody has asked for ``/break``."""
 CACHE_HIT_RATIO = 0.95
 
 
@@ -39,12 +41,16 @@ def handler(labels: tuple[str, str, str], dice: random.Random) -> type[BaseHTTPR
     for status in ("200", "404", "500"):
         REQUESTS.labels(*labels, status)
 
+    broken = threading.Event()
+
     def work() -> int:
         with LATENCY.labels(*labels).time():
             with QUERIES.labels(*labels).time():
                 time.sleep(dice.uniform(0.001, 0.005))
             (HITS if dice.random() < CACHE_HIT_RATIO else MISSES).labels(*labels).inc()
         status = 404 if dice.random() < NOT_FOUND_RATIO else 200
+        if broken.is_set() and dice.random() < FAILING_RATIO:
+            status = 500
         REQUESTS.labels(*labels, str(status)).inc()
         return status
 
@@ -57,6 +63,8 @@ def handler(labels: tuple[str, str, str], dice: random.Random) -> type[BaseHTTPR
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            if self.path == "/break":
+                broken.set()
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Keep quiet about what went well."""

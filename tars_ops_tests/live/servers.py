@@ -26,6 +26,7 @@ import pytest
 READY_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 10.0
 POLL_S = 0.05
+NOBODY = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 NO_TARGETS = "global: {scrape_interval: 60s}\nscrape_configs: []\n"
 # A shell may leave interrupts ignored in what it starts in the background, and children inherit that.
 DEFAULT_SIGNALS = ("env", "--default-signal=INT,TERM,HUP,QUIT,PIPE")
@@ -95,6 +96,27 @@ def prometheus(tsdb_dir: Path, *, config: str | None = None, args: Sequence[str]
         ]
         with serving(command, f"http://{address}", "/-/ready", Path(own, "log")) as server:
             yield PrometheusProcess(server.url, server.pid, server.log)
+
+
+@contextlib.contextmanager
+def alertmanager(directory: Path, *, port: int | None = None, config: str | None = None) -> Iterator[ServerProcess]:
+    """Run an Alertmanager that keeps its state in ``directory``; without ``config`` it tells nobody.
+
+    On a port of the caller's choice it can be killed and come back where it was.
+    """
+    address = f"127.0.0.1:{port or free_port()}"
+    directory.mkdir(parents=True, exist_ok=True)
+    config_file = directory / "alertmanager.yml"
+    config_file.write_text(config or NOBODY, encoding="utf-8")
+    command = [
+        require("prometheus-alertmanager"),
+        f"--config.file={config_file}",
+        f"--web.listen-address={address}",
+        f"--storage.path={directory / 'data'}",
+        "--cluster.listen-address=",
+    ]
+    with serving(command, f"http://{address}", "/-/ready", directory / "log") as server:
+        yield server
 
 
 @contextlib.contextmanager

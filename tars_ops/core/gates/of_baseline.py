@@ -10,7 +10,7 @@ from tars_ops.core.policy import Policy
 from tars_ops.core.release import Release
 from tars_ops.core.telemetry import ALL_SERVICES, Quality, Telemetry
 from tars_ops.core.units import percent
-from tars_ops.core.verdict import Verdict
+from tars_ops.core.verdict import Verdict, worst
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.stability import keeps_its_promise
@@ -85,17 +85,21 @@ def _validity(baseline: GaBaseline, service: str, policy: Policy) -> Claim:
         for kpi in policy.slos
         if baseline.concerns(kpi, service)
     ]
-    broken = [f"{kpi}: {reason}" for kpi, verdict, reason in promises if verdict is Verdict.FAIL]
-    doubts = [f"{kpi}: {reason}" for kpi, verdict, reason in promises if verdict is Verdict.UNKNOWN]
-    if broken:
-        verdict, said = Verdict.FAIL, f"a GA day that breaks its promises is a lenient yardstick: {broken[0]}"
-    elif doubts:
-        verdict, said = Verdict.UNKNOWN, f"nothing to compare with: {doubts[0]}"
-    else:
-        verdict, said = Verdict.PASS, "every objective of the GA day was measured and kept"
-    return Claim(
-        service=service, verdict=verdict, reason=said, evidence={"n_broken": len(broken), "n_unknown": len(doubts)}
-    )
+    said = {one: [f"{kpi}: {reason}" for kpi, found, reason in promises if found is one] for one in Verdict}
+    evidence = {"n_broken": len(said[Verdict.FAIL]), "n_unknown": len(said[Verdict.UNKNOWN])}
+    if not promises:
+        return Claim(service=service, verdict=Verdict.PASS, reason="no objective concerns it", evidence=evidence)
+    verdict = worst(found for _, found, _ in promises)
+    reason = f"{_YARDSTICK[verdict]}: {said[verdict][0]}"
+    return Claim(service=service, verdict=verdict, reason=reason, evidence=evidence)
+
+
+_YARDSTICK = {
+    Verdict.FAIL: "a GA day that breaks its promises is a lenient yardstick",
+    Verdict.UNKNOWN: "nothing to compare with",
+    Verdict.WARN: "the GA day may be a lenient yardstick",
+    Verdict.PASS: "every objective of the GA day was measured and kept",
+}
 
 
 def promise_of_ga(baseline: GaBaseline, kpi: str, service: str, policy: Policy) -> tuple[Verdict, str, Measured]:
@@ -110,6 +114,8 @@ def _objective_of_ga(baseline: GaBaseline, kpi: str, policy: Policy, spent: Spen
     claims = []
     for service in (one for one in baseline.services if baseline.concerns(kpi, one)):
         verdict, reason, found = promise_of_ga(baseline, kpi, service, policy)
+        arrived = quality.of_series(kpi, service)
         evidence = promise_evidence(kpi, found, policy, spent.get((kpi, service)))
+        evidence["coverage_ratio"] = arrived.coverage if arrived else 0.0
         claims.append(Claim(service=service, verdict=verdict, reason=reason, evidence=evidence))
     return objective_gate("ga_baseline", kpi, policy, claims, quality=quality)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from tars_ops.core.gate import AlertName, Claim, Figure, Gate
@@ -10,10 +9,10 @@ from tars_ops.core.gates.promise import Spent, objective_gate, promise_evidence
 from tars_ops.core.policy import Policy
 from tars_ops.core.telemetry import ALL_SERVICES, Quality
 from tars_ops.core.units import percent
-from tars_ops.core.verdict import Severity, Verdict, worst
+from tars_ops.core.verdict import Severity, Tier, Verdict, worst
 from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
-from tars_ops.core.watch.stability import DailyStability, KpiDay
+from tars_ops.core.watch.stability import DailyStability, KpiDay, keeps_its_promise
 
 NO_DRIFT, NO_CRITICAL_ANOMALY = "no_kpi_drifts", "no_anomaly_is_critical"
 HEALTH_FLOOR = "health_stays_above_its_floor"
@@ -33,12 +32,19 @@ def _objective_of_day(stability: DailyStability, kpi: str, policy: Policy, spent
         Claim(
             service=row.service,
             verdict=row.slo or Verdict.UNKNOWN,
-            reason=row.reason,
+            reason=_promise_in_words(row, policy),
             evidence=promise_evidence(kpi, row.measured, policy, spent.get((kpi, row.service)), of_day=row),
         )
         for row in rows
     ]
     return objective_gate("daily_stability", kpi, policy, claims, quality=quality)
+
+
+def _promise_in_words(row: KpiDay, policy: Policy) -> str:
+    """Say what became of the promise alone: the row's own reason may speak of its drift."""
+    if row.slo is Verdict.UNKNOWN:
+        return row.reason
+    return keeps_its_promise(policy.judged[row.kpi], row.measured, missing=None, alpha=policy.judgement.alpha).reason
 
 
 class _Moved(NamedTuple):
@@ -72,8 +78,8 @@ def _drift_claim(service: str, stability: DailyStability, policy: Policy) -> Cla
 
 def _moved(row: KpiDay, policy: Policy) -> _Moved:
     kpi = policy.judged[row.kpi]
-    if row.harm is None:
-        known = row.verdict is not Verdict.UNKNOWN and row.baseline is not None
+    if row.harm is None or row.verdict is Verdict.UNKNOWN:  # a thin day has figures too, and they say nothing
+        known = row.verdict in {Verdict.PASS, Verdict.WARN}
         return _Moved(Verdict.PASS if known else Verdict.UNKNOWN, 0.0, f"{row.kpi}: {row.reason}")
     in_budgets = row.drift_in == "points"
     harm = f"{row.harm:.2g} error budgets" if in_budgets else percent(row.harm)
@@ -83,9 +89,11 @@ def _moved(row: KpiDay, policy: Policy) -> _Moved:
     return _Moved(Verdict.FAIL if row.harm > kpi.drift_fail else beyond, row.harm / kpi.drift_fail, said)
 
 
-def anomaly_gate(found: AnomalyEvents, services: Iterable[str], policy: Policy) -> Gate:
-    """No service has a critical anomaly; a day on which no series could be scored is unknown."""
-    claims = [_anomalies_of(service, found) for service in sorted(services)]
+def anomaly_gate(found: AnomalyEvents, stability: DailyStability, policy: Policy) -> Gate:
+    """No service has a critical anomaly; a service of which nothing is known on this day is unknown."""
+    known = {row.service for row in stability.kpis if row.verdict is not Verdict.UNKNOWN}
+    services = sorted({row.service for row in stability.kpis})
+    claims = [_anomalies_of(service, found, is_known=service in known) for service in services]
     return Gate(
         name=NO_CRITICAL_ANOMALY,
         alert=AlertName.ANOMALY_CRITICAL,
@@ -95,7 +103,7 @@ def anomaly_gate(found: AnomalyEvents, services: Iterable[str], policy: Policy) 
     )
 
 
-def _anomalies_of(service: str, found: AnomalyEvents) -> Claim:
+def _anomalies_of(service: str, found: AnomalyEvents, *, is_known: bool) -> Claim:
     critical = [one for one in found.events if one.service == service and one.severity is Severity.CRITICAL]
     n_events = sum(one.service == service for one in found.events)
     if critical:
@@ -105,8 +113,8 @@ def _anomalies_of(service: str, found: AnomalyEvents) -> Claim:
             f"{first.started_at:%H:%M} to {first.ended_at:%H:%M} UTC"
         )
         verdict = Verdict.FAIL
-    elif found.n_series == 0:
-        verdict, said = Verdict.UNKNOWN, "no series could be scored"
+    elif found.n_series == 0 or not is_known:
+        verdict, said = Verdict.UNKNOWN, "none of its series could be scored: nothing of it is known on this day"
     else:
         verdict, said = Verdict.PASS, f"{n_events} events, none critical"
     return Claim(
@@ -115,16 +123,14 @@ def _anomalies_of(service: str, found: AnomalyEvents) -> Claim:
 
 
 def health_gate(health: DailyHealth, policy: Policy) -> Gate:
-    """The score stays above the floor of the policy; a day without a score is unknown."""
+    """The score stays above the floor of the policy; a day that leaves out what counts is unknown."""
     floor, score = policy.health.floor, health.score
-    if score is None:
-        verdict, said = Verdict.UNKNOWN, "the day has no score: nothing that counts could be judged"
-    else:
-        verdict, said = Verdict.PASS if score >= floor else Verdict.FAIL, f"score {score:g} of 100, floor {floor:g}"
+    verdict, said = _healthy(health, floor)
     weakest = min((one for one in health.parts if one.score is not None), key=lambda one: one.score or 0, default=None)
     evidence: dict[str, Figure] = {
         "score": score,
         "floor": floor,
+        "n_unknown": sum(one.n_unknown for one in health.parts),
         "weakest_part": weakest.name if weakest else None,
         "worst_service": weakest.worst_service if weakest else None,
     }
@@ -135,3 +141,16 @@ def health_gate(health: DailyHealth, policy: Policy) -> Gate:
         severity=policy.gates.health,
         claims=(Claim(service=ALL_SERVICES, verdict=verdict, reason=said, evidence=evidence),),
     )
+
+
+def _healthy(health: DailyHealth, floor: float) -> tuple[Verdict, str]:
+    if health.score is None:
+        return Verdict.UNKNOWN, "the day has no score: nothing that counts could be judged"
+    said = f"score {health.score:g} of 100, floor {floor:g}"
+    if health.score < floor:
+        return Verdict.FAIL, said
+    if health.tier is Tier.UNKNOWN:
+        return Verdict.UNKNOWN, f"{said}, but {health.tier_reason}"
+    if left_out := [one.name for one in health.parts if one.n_unknown]:
+        return Verdict.WARN, f"{said}; unknown KPIs are left out of {', '.join(left_out)}"
+    return Verdict.PASS, said

@@ -53,10 +53,11 @@ def _coverage(service: str, poor: Sequence[str], quality: Quality, policy: Polic
 def comes_without_warnings(asset: str, quality: Quality, policy: Policy) -> Gate:
     """The server answered every query without a warning; a warned answer may be a part of one."""
     warned = [f"{one.kpi}: {text}" for one in quality.kpis for text in one.warnings]
+    said = f"{len(warned)} warnings, {warned[0]}" if warned else f"{len(quality.kpis)} KPIs, no warning"
     claim = Claim(
         service=ALL_SERVICES,
-        verdict=Verdict.UNKNOWN if warned else Verdict.PASS,
-        reason=f"{len(warned)} warnings, {warned[0]}" if warned else f"{len(quality.kpis)} KPIs, no warning",
+        verdict=Verdict.UNKNOWN if warned or not quality.kpis else Verdict.PASS,
+        reason=said if quality.kpis else "the server was asked nothing",
         evidence={"n_warnings": len(warned), "server": f"{quality.server.product} {quality.server.version}"},
     )
     return Gate(

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from tars_ops.core.gate import AlertName, Claim, Figure, Gate
 from tars_ops.core.policy import Policy
+from tars_ops.core.release import day_key
 from tars_ops.core.telemetry import ALL_SERVICES
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.certification import Certification
+from tars_ops.core.watch.comparison import Outcome
 from tars_ops.core.watch.regression import RegressionAnalysis
 
 NO_CRITICAL_REGRESSION, NO_ROLLBACK = "no_regression_is_critical", "no_rollback_is_advised"
@@ -28,18 +30,24 @@ def _no_critical_regression(analysis: RegressionAnalysis, policy: Policy) -> Gat
         alert=AlertName.REGRESSION_CRITICAL,
         asset="regression_analysis",
         severity=policy.gates.regression,
-        claims=tuple(_regressions_of(service, analysis) for service in services),
+        claims=tuple(_regressions_of(service, analysis, policy) for service in services),
     )
 
 
-def _regressions_of(service: str, analysis: RegressionAnalysis) -> Claim:
+def _regressions_of(service: str, analysis: RegressionAnalysis, policy: Policy) -> Claim:
     active = [one for one in analysis.regressions if one.active and one.service == service]
     critical = [one for one in active if one.severity is Severity.CRITICAL]
     compared = [one for one in analysis.comparisons if one.service == service]
+    dark = [one for one in compared if one.outcome is Outcome.UNKNOWN]
+    promised = [one for one in dark if one.kpi in policy.slos]
     if critical:
         verdict, said = Verdict.FAIL, critical[0].comparison.sentence
-    elif all(one.outcome.value == "unknown" for one in compared):
+    elif not _is_judged(analysis):
+        verdict, said = Verdict.UNKNOWN, f"{day_key(analysis.as_of)} was not judged, what is known is older"
+    elif len(dark) == len(compared):
         verdict, said = Verdict.UNKNOWN, "nothing of the latest judged day could be compared with the GA day"
+    elif promised:
+        verdict, said = Verdict.UNKNOWN, promised[0].sentence
     else:
         verdict, said = Verdict.PASS, f"active regressions: {len(active)}, none critical"
     return Claim(
@@ -47,13 +55,17 @@ def _regressions_of(service: str, analysis: RegressionAnalysis) -> Claim:
     )
 
 
+def _is_judged(analysis: RegressionAnalysis) -> bool:
+    """Tell whether the day that the verdict is given for was judged; what is known is older where it was not."""
+    return any(day.day == analysis.as_of and day.state is DayState.JUDGED for day in analysis.days)
+
+
 def _no_rollback(analysis: RegressionAnalysis, policy: Policy) -> Gate:
     argued = [one.text for one in analysis.reasons if one.argues_for is analysis.decision]
     said = argued[0] if argued else analysis.tier_reason
-    unjudged = next((day for day in analysis.days if day.day == analysis.as_of), None)
     if analysis.decision is Decision.ROLL_BACK:
         verdict = Verdict.FAIL
-    elif analysis.tier is Tier.UNKNOWN or unjudged is None or unjudged.state is not DayState.JUDGED:
+    elif analysis.tier is Tier.UNKNOWN or not _is_judged(analysis):
         verdict, said = Verdict.UNKNOWN, analysis.tier_reason
     else:
         verdict = Verdict.WARN if analysis.decision is Decision.WATCH_CLOSER else Verdict.PASS

@@ -78,6 +78,7 @@ def _budgets(
     objective = policy.objective(name)
     prior = prior_table(ga, policy.counter(name) or name, les=bucket_names(policy, kpi))
     services = {row.service for day in days.values() for row in day.kpis if row.kpi == name}
+    services |= {service for service in baseline.services if baseline.of(name, service)}
     for service in sorted(services):
         counted: dict[int, Measured | None] = {0: baseline.of(name, service)}
         for day, stability in sorted(days.items()):

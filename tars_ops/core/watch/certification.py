@@ -60,7 +60,7 @@ def certify(
     as_of = analysis.as_of
     promises = [*_of_ga(baseline, policy), *(one for day in sorted(judged) for one in _of_day(judged[day], policy))]
     decision = tuple(_decision(analysis))
-    days = tuple(_days(analysis))
+    days = tuple(_days(analysis, judged))
     today = [one for one in days if one.day == as_of]
     promoting = (*decision, *today, *(one for one in promises if one.day in {0, as_of}))
     closing = (*decision, *days, *promises)
@@ -85,18 +85,22 @@ def _decision(analysis: RegressionAnalysis) -> Iterator[Blocker]:
     yield Blocker(code="decision", day=None, kpi=None, service=None, text=f"the evidence says {words}: {argued}")
 
 
-def _days(analysis: RegressionAnalysis) -> Iterator[Blocker]:
+def _days(analysis: RegressionAnalysis, judged: Mapping[int, DailyStability]) -> Iterator[Blocker]:
     for day in analysis.days:
-        if day.state is DayState.JUDGED:
+        if day.state is DayState.JUDGED and day.day in judged:
             continue
-        code = "day_missing" if day.state is DayState.MISSING else "day_pending"
-        said = "nobody judged it" if day.state is DayState.MISSING else f"it ends at {day.end_at:%Y-%m-%d %H:%M} UTC"
+        is_pending = day.state is DayState.PENDING
+        code = "day_pending" if is_pending else "day_missing"
+        said = f"it ends at {day.end_at:%Y-%m-%d %H:%M} UTC" if is_pending else "nobody judged it"
         yield Blocker(code=code, day=day.day, kpi=None, service=None, text=f"{day_key(day.day)}: {said}")
 
 
 def _of_ga(baseline: GaBaseline, policy: Policy) -> Iterator[Blocker]:
     for kpi in policy.slos:
-        for service in (one for one in baseline.services if baseline.concerns(kpi, one)):
+        services = [one for one in baseline.services if baseline.concerns(kpi, one)]
+        if not services:
+            yield from _promise(0, "the GA day", kpi, None, Verdict.UNKNOWN, "no service has this KPI")
+        for service in services:
             found = baseline.of(kpi, service) or Measured(kpi=kpi, service=service, value=None)
             missing = baseline.doubt(kpi, service)
             kept = keeps_its_promise(policy.judged[kpi], found, missing=missing, alpha=policy.judgement.alpha)

@@ -5,6 +5,9 @@ Always one run per release and day, in one process.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 import dagster as dg
 
 from tars_ops.adapters.settings import load_settings
@@ -15,7 +18,9 @@ AUTOSTART = load_settings().autostart
 SENSOR_STATUS = dg.DefaultSensorStatus.RUNNING if AUTOSTART else dg.DefaultSensorStatus.STOPPED
 SCHEDULE_STATUS = dg.DefaultScheduleStatus.RUNNING if AUTOSTART else dg.DefaultScheduleStatus.STOPPED
 
+RELEASE_TAG, DAY_TAG, GA = "tars_ops/release", "tars_ops/day", "ga"
 OPEN_WATCH, WATCH_DAY, JUDGE_RELEASE = "open_watch", "watch_day", "judge_release"
+JUDGE_RUNNING_DAY = "judge_running_day"
 
 
 def tags_of(partition_key: str) -> dict[str, str]:
@@ -29,22 +34,35 @@ def tags_of(partition_key: str) -> dict[str, str]:
     {'tars_ops/release': 'tars@1.0.1'}
     """
     release, day = split(partition_key)
-    return {"tars_ops/release": release, **({"tars_ops/day": day_key(day)} if day else {})}
+    return {RELEASE_TAG: release, **({DAY_TAG: day_key(day)} if day else {})}
 
 
-def _tagged(partitions: dg.PartitionsDefinition) -> dg.PartitionedConfig:
+def tags_of_ga(partition_key: str) -> dict[str, str]:
+    """Return the tags of a run on the GA day of a release, which has no day of its own in its partition key.
+
+    Examples
+    --------
+    >>> tags_of_ga("tars@1.0.1")
+    {'tars_ops/release': 'tars@1.0.1', 'tars_ops/day': 'ga'}
+    """
+    return {**tags_of(partition_key), DAY_TAG: GA}
+
+
+def _tagged(
+    partitions: dg.PartitionsDefinition, tags: Callable[[str], dict[str, str]] = tags_of
+) -> dg.PartitionedConfig:
     """Tag every run of a job, also one that somebody launches in the UI."""
     return dg.PartitionedConfig(
         partitions_def=partitions,
         run_config_for_partition_key_fn=lambda _: {},
-        tags_for_partition_key_fn=tags_of,
+        tags_for_partition_key_fn=tags,
     )
 
 
 open_watch = dg.define_asset_job(
     OPEN_WATCH,
     dg.AssetSelection.assets("ga_telemetry", "ga_baseline"),
-    config=_tagged(RELEASES),
+    config=_tagged(RELEASES, tags_of_ga),
     executor_def=dg.in_process_executor,
     description="Fetch the GA day of a release and freeze its baseline.",
 )
@@ -72,9 +90,23 @@ judge_release = dg.define_asset_job(
 )
 
 
+judge_running_day = dg.define_asset_job(
+    JUDGE_RUNNING_DAY,
+    dg.AssetSelection.assets("running_telemetry", "running_day"),
+    config=_tagged(RELEASES),
+    executor_def=dg.in_process_executor,
+    description="Fetch what is there of the running day of a release and judge it provisionally.",
+)
+
+
 def verdict_config(as_of: int) -> dict[str, object]:
     """Return the run configuration of a verdict as of a day."""
     return {"resources": {"as_of": {"config": {"day": as_of}}}}
 
 
-ALL = (open_watch, watch_day, judge_release)
+def running_config(until: datetime) -> dict[str, object]:
+    """Return the run configuration of a provisional judgement of what was there until an instant."""
+    return {"ops": {"running_telemetry": {"config": {"until": until.isoformat()}}}}
+
+
+ALL = (open_watch, watch_day, judge_release, judge_running_day)
