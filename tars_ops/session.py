@@ -48,6 +48,7 @@ from tars_ops.core.watch.running import RunningDay, newest_instant
 from tars_ops.core.watch.stability import DailyStability
 from tars_ops.definitions import build
 from tars_ops.defs.automation.jobs import (
+    AS_OF_TAG,
     JUDGE_RELEASE,
     JUDGE_RUNNING_DAY,
     OPEN_WATCH,
@@ -115,7 +116,7 @@ class Session:
 
     def judge(self, release: str, *, as_of: int) -> None:
         """Refresh the verdict and every report as of a day."""
-        self._run(JUDGE_RELEASE, release, verdict_config(as_of), {"tars_ops/as_of": as_of_key(as_of)})
+        self._run(JUDGE_RELEASE, release, verdict_config(as_of), {AS_OF_TAG: as_of_key(as_of)})
         self.follow(release)
 
     def judge_so_far(self, registered: Registered) -> RunningDay:

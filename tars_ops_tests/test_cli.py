@@ -209,6 +209,23 @@ def test_a_day_beyond_the_watch_is_a_wrong_command(demo: tuple[Home, dict, dict]
     assert "is watched for 7 days; there is no day 8" in done.err
 
 
+@pytest.mark.parametrize(
+    ("source", "ga", "code", "said"),
+    [
+        ("recording:demo", "2025-11-18T00:00:00Z", 64, "a recording holds whole days"),
+        ("http://127.0.0.1:9", "2999-11-18T00:00:00Z", 75, "judge it from then on"),
+    ],
+)
+def test_a_running_day_that_there_is_not_is_refused(tmp_path: Path, source: str, ga: str, code: int, said: str) -> None:
+    home = Home(tmp_path, source)
+    home.run("release", "add", "tars@1.0.1", "--ga", ga)
+
+    done = home.run("watch", "tars@1.0.1", "--so-far")
+
+    assert done.code == code, done.err
+    assert said in done.err
+
+
 def test_a_missed_day_judged_later_refreshes_every_later_verdict(home: Home) -> None:
     home.run("release", "add", "tars@1.0.1", "--ga", "2025-11-18T00:00:00Z")
     home.run("watch", "tars@1.0.1", "--day", "2")

@@ -24,6 +24,7 @@ from tars_ops.core.report.retrospective import Retrospective
 from tars_ops.core.telemetry import Quality
 from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
+from tars_ops.core.watch.certification import Certification
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.running import RunningDay
@@ -37,6 +38,7 @@ DOCUMENTS: Final[Mapping[str, type[BaseModel]]] = {
     "day_NN_anomalies.json": AnomalyEvents,
     "day_NN_HEALTH.json": DailyHealth,
     "regression_summary.json": RegressionAnalysis,
+    "certification.json": Certification,
     "GA_7DAY_RETROSPECTIVE.json": Retrospective,
     "executive_narrative.json": Narrative,
     "compliance_index.json": ComplianceIndex,

@@ -79,7 +79,8 @@ def firing(
     found: Latest,
     *,
     overdue: Sequence[int],
-    blind: datetime | None,
+    unsaid: int = 0,
+    blind: datetime | None = None,
 ) -> Firing:
     """Return what should fire for an open release.
 
@@ -87,6 +88,8 @@ def firing(
     ----------
     overdue : sequence of int
         Days that should have been judged by now and were not; 0 is the GA day.
+    unsaid : int
+        Latest judged day, where it should have had a verdict by now and has none; else 0.
     blind : datetime or None
         Up to when the running day was judged, where nobody has looked for too long.
     """
@@ -99,7 +102,7 @@ def firing(
         except (TamperedError, MissingInputError, ContractError) as flaw:
             checked, is_complete = [gates.damaged(asset, day, str(flaw))], False
         alerts.update(_alerts(checked, registered))
-    alerts.update(_alerts([_on_time(registered, overdue, blind)], registered))
+    alerts.update(_alerts([_on_time(registered, overdue, unsaid, blind)], registered))
     return Firing(tuple(alerts.values()), is_complete)
 
 
@@ -131,7 +134,7 @@ def _of_running_day(gates: Gates, *, after: int) -> Iterator[Checked]:
     return (one for one in gates.of_running_day() if one.seen.day is not None and one.seen.day > after)
 
 
-def _on_time(registered: Registered, overdue: Sequence[int], blind: datetime | None) -> Checked:
+def _on_time(registered: Registered, overdue: Sequence[int], unsaid: int, blind: datetime | None) -> Checked:
     release = registered.release
     start_at = release.window(overdue[0]).start_at if overdue else blind or release.ga_at
     seen = Seen(
@@ -141,7 +144,7 @@ def _on_time(registered: Registered, overdue: Sequence[int], blind: datetime | N
         start_at=start_at,
         evidence_sha256=None,
     )
-    return Checked(on_time_gate(overdue, blind, release, registered.policy), seen)
+    return Checked(on_time_gate(overdue, unsaid, blind, release, registered.policy), seen)
 
 
 def _alerts(checked: Iterable[Checked], registered: Registered) -> dict[str, Alert]:

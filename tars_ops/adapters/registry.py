@@ -29,10 +29,10 @@ class Registered:
     policy_text: bytes
 
 
-@lru_cache(maxsize=16)
-def _policy(text: bytes, name: str) -> Policy:
-    """Parse a policy once: every step of a run asks for it."""
-    return load_policy(text, name=name)
+@lru_cache(maxsize=64)
+def _policy(text: bytes) -> Policy:
+    """Parse a policy once: every step of a run asks for it, and many releases are pinned to the same one."""
+    return load_policy(text, name=f"registered policy {hashlib.sha256(text).hexdigest()[:12]}")
 
 
 class Registry:
@@ -138,7 +138,7 @@ class Registry:
             return None
         files = self._store.get(f"{key}/{ENTRY}", version=version)
         release = parse_json(Release, files[RELEASE_FILE], name=f"{key}/{RELEASE_FILE}")
-        return Registered(release, _policy(files[POLICY_FILE], f"{key}/{POLICY_FILE}"), files[POLICY_FILE])
+        return Registered(release, _policy(files[POLICY_FILE]), files[POLICY_FILE])
 
     def all_keys(self) -> list[str]:
         """Return the keys of all registered releases, sorted."""

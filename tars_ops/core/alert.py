@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from tars_ops.core.gate import AlertName, Claim, Gate
 from tars_ops.core.model import Frozen, Instant, Sha256
+from tars_ops.core.policy import ALL_SERVICES
 from tars_ops.core.release import day_key
-from tars_ops.core.telemetry import ALL_SERVICES
 from tars_ops.core.units import at_most
 from tars_ops.core.verdict import Severity, Verdict
 

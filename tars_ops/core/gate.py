@@ -12,7 +12,7 @@ from enum import StrEnum
 from pydantic import field_validator
 
 from tars_ops.core.model import Frozen
-from tars_ops.core.telemetry import ALL_SERVICES
+from tars_ops.core.policy import ALL_SERVICES
 from tars_ops.core.verdict import Severity, Verdict, worst
 
 

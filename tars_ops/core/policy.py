@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from string import Template
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -26,6 +26,8 @@ LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")]
 _MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*(?:=|!=|=~|!~)"(?:[^"\\\n]|\\.)*"'
 _MATCHERS = re.compile(rf"^(?:{_MATCHER})(?:,{_MATCHER})*\Z")
 _SELECTOR = re.compile(rf"^(?P<metric>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{(?P<where>{_MATCHER}(?:,{_MATCHER})*)?\}})?\Z")
+ALL_SERVICES: Final = "*"
+"""Names the total that stands beside the services; no service can be called so."""
 PLACEHOLDERS = frozenset({"selector", "service", "window", "recent"})
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tars_ops.core.errors import ContractError
 from tars_ops.core.model import Frozen, Instant, Sha256, Share
+from tars_ops.core.policy import ALL_SERVICES
 from tars_ops.core.release import Window
 from tars_ops.core.units import at_most, percent
 
@@ -28,8 +29,6 @@ COUNT_COLUMNS: Final = ("counter", "service", "le", "slot", "count")
 _INSTANTS: Final = "datetime64[ms, UTC]"
 _TYPES: Final = {"at": _INSTANTS, "slot": _INSTANTS, "value": "float32", "count": "int64"}
 BAD, TOTAL, INF = "bad", "total", "+Inf"
-ALL_SERVICES: Final = "*"
-"""Names the total that stands beside the services; no service can be called so."""
 
 
 class ServerQuality(Frozen):

@@ -239,6 +239,14 @@ def test_a_changed_newest_entry_is_told_to_whoever_asks_for_the_state(tmp_path: 
         history.state(KEY)
 
 
+def test_the_state_is_not_taken_from_an_entry_of_another_release(tmp_path: Path) -> None:
+    history = told(tmp_path)
+    forged_pointer_to_another(tmp_path)
+
+    with pytest.raises(TamperedError, match=f"is entry 5 of {OTHER}"):
+        history.state(KEY)
+
+
 # Two writers
 
 

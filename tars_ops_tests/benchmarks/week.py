@@ -37,6 +37,8 @@ from tars_ops_tests.live.servers import prometheus
 
 PROJECT = POLICIES.parent
 PAGE = PROJECT / "docs" / "reference" / "benchmarks.md"
+AUTOMATION = "\n## Automation\n"
+"""Where the part of the page begins that ``outage.py`` writes."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,18 @@ forked from. Stages without a peak ran inside the benchmark's own process.
 """
 
 
+def week_section(text: str) -> None:
+    """Write the page anew and keep what was measured of the automation."""
+    _, heading, kept = PAGE.read_text().partition(AUTOMATION)
+    PAGE.write_text(f"{text}{heading}{kept}")
+
+
+def automation_section(text: str) -> None:
+    """Replace what was measured of the automation and keep the rest of the page."""
+    kept, _, _ = PAGE.read_text().partition(AUTOMATION)
+    PAGE.write_text(f"{kept}{AUTOMATION}\n{text}")
+
+
 def main() -> None:
     """Measure everything and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -188,7 +202,7 @@ def main() -> None:
     costs = {**commands(options.n), **stages(options.n)}
     if options.clone:
         costs["clone to first verdict, empty home"] = clone_to_verdict()
-    PAGE.write_text(page(costs))
+    week_section(page(costs))
     print(PAGE.read_text())
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tars_ops.core.alert import Alert, Seen, alerts_of
 from tars_ops.core.gate import AlertName, Claim, Gate
-from tars_ops.core.telemetry import ALL_SERVICES
+from tars_ops.core.policy import ALL_SERVICES
 from tars_ops.core.verdict import Severity, Verdict
 
 START = datetime(2025, 11, 20, tzinfo=UTC)
@@ -110,7 +110,7 @@ def test_gate_service_and_release_tell_alerts_apart() -> None:
     found = [
         alerts(gate(claim(service, Verdict.FAIL), name=name), {"release": release})[0].identity
         for name, service, release in product(
-            ("a", "ab", "a_b"), ("b", "api", ALL_SERVICES, "b\ntars@1.0.1"), ("tars@1.0.1", "tars@1.0.10", "b@1")
+            ("a", "ab", "a_b"), ("b", "bb", ALL_SERVICES, "b\ntars@1.0.1"), ("tars@1.0.1", "tars@1.0.10", "b@1")
         )
     ]
 

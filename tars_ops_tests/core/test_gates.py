@@ -9,8 +9,7 @@ import pytest
 from tars_ops.core.gate import Claim, Gate
 from tars_ops.core.gates import of_baseline, of_day, of_telemetry, of_verdict
 from tars_ops.core.gates.promise import not_promised, objective_gate, promised_gate
-from tars_ops.core.policy import Policy
-from tars_ops.core.telemetry import ALL_SERVICES
+from tars_ops.core.policy import ALL_SERVICES, Policy
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.baseline import summarise
 from tars_ops.core.watch.budget import Budget, budgets

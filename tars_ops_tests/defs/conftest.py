@@ -21,7 +21,7 @@ from tars_ops.definitions import resources
 from tars_ops.defs.automation import jobs
 from tars_ops.defs.failures import ATTENDED
 from tars_ops.defs.partitions import RELEASES, partition_of
-from tars_ops.defs.resources import SourceResource
+from tars_ops.defs.resources import AsOf, SourceResource, StoreResource
 from tars_ops_tests.defs.damaged import DamagingIOManager
 from tars_ops_tests.defs.faults import FaultySource
 
@@ -93,8 +93,8 @@ def lineages(folder: Path) -> Iterator[Make]:
                 source = FaultySource(address="recording:demo", fault=fault, days=list(days))
             given = resources(store_url=str(folder / "store"), source="recording:demo") | {"source": source}
             if damaged:
-                store_and_day = {name: given[name] for name in ("store", "as_of")}
-                given |= {"io_manager": DamagingIOManager(damaged=damaged, **store_and_day)}
+                disk, as_of = StoreResource(url=str(folder / "store")), AsOf.configure_at_launch()
+                given |= {"as_of": as_of, "io_manager": DamagingIOManager(damaged=damaged, store=disk, as_of=as_of)}
             definitions = dg.Definitions(
                 assets=dg.load_assets_from_package_module(shell, include_specs=True),
                 asset_checks=dg.load_asset_checks_from_package_module(shell),

@@ -140,6 +140,7 @@ def test_the_advice_to_roll_back_comes_with_the_verdict(make_lineage: Make, outb
 
 def test_days_that_nobody_judged_are_told(lineage: Lineage, follow: Follow) -> None:
     judged(lineage, 1)
+    lineage.judge(1)
 
     in_time = follow(GA + timedelta(days=3, hours=1))
     late = follow(GA + timedelta(days=3, hours=3))
@@ -147,6 +148,19 @@ def test_days_that_nobody_judged_are_told(lineage: Lineage, follow: Follow) -> N
     assert ("every_day_is_judged", "*") not in in_time
     assert late["every_day_is_judged", "*"].verdict is Verdict.UNKNOWN
     assert "day_02 is over since 2025-11-21 00:00 UTC" in late["every_day_is_judged", "*"].description
+
+
+def test_a_judged_day_without_a_verdict_is_told(lineage: Lineage, follow: Follow) -> None:
+    judged(lineage, 1)
+
+    in_time = follow(GA + timedelta(days=2, hours=1))
+    late = follow(GA + timedelta(days=2, hours=3))
+    lineage.judge(1)
+    after = follow(GA + timedelta(days=2, hours=4))
+
+    assert ("every_day_is_judged", "*") not in in_time
+    assert "day_01 was judged and has no verdict" in late["every_day_is_judged", "*"].description
+    assert ("every_day_is_judged", "*") not in after
 
 
 def test_a_release_that_was_registered_late_is_given_the_same_time(lineage: Lineage, follow: Follow) -> None:

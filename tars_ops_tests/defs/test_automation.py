@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from tars_ops.defs.automation import days, jobs, verdicts
+from tars_ops.adapters.catalogue import PROVENANCE
+from tars_ops.defs.automation import attempts, days, jobs, verdicts
 from tars_ops.defs.resources import OutboxResource, SourceResource, StoreResource
 from tars_ops_tests.defs.conftest import WEEK, Lineage
 
@@ -30,14 +33,20 @@ def tick(lineage: Lineage, schedule: dg.ScheduleDefinition, at: datetime) -> lis
 
 
 def sensed(lineage: Lineage) -> list[dg.RunRequest]:
-    """Evaluate the sensor of verdicts."""
+    """Evaluate the sensor of verdicts and return what it requests."""
+    return [*(sensed_result(lineage, None).run_requests or [])]
+
+
+def sensed_result(lineage: Lineage, cursor: str | None) -> SensorExecutionData:
+    """Evaluate the sensor of verdicts after a tick that left a cursor."""
     context = dg.build_sensor_context(
+        cursor=cursor,
         instance=lineage.instance,
         resources={"store": StoreResource(url=lineage.url)},
         repository_def=lineage.definitions.get_repository_def(),
     )
     with dg.partition_loading_context(dynamic_partitions_store=lineage.instance):
-        return verdicts.verdict_follows_every_judged_day.evaluate_tick(context).run_requests or []
+        return verdicts.verdict_follows_every_judged_day.evaluate_tick(context)
 
 
 def test_a_baseline_is_requested_when_the_ga_day_is_over_and_not_before(lineage: Lineage) -> None:
@@ -98,6 +107,48 @@ def test_a_verdict_is_requested_as_of_every_judged_day_and_then_no_more(lineage:
 
     assert [request.run_config for request in first] == [jobs.verdict_config(1), jobs.verdict_config(2)]
     assert sensed(lineage) == []
+
+
+def test_a_verdict_whose_run_failed_is_requested_again_after_a_wait(lineage: Lineage) -> None:
+    lineage.open()
+    lineage.watch(1)
+    (first,) = sensed(lineage)
+    run = lineage.instance.create_run_for_job(
+        lineage.definitions.resolve_job_def(jobs.JUDGE_RELEASE),
+        tags=dict(first.tags),
+        status=dg.DagsterRunStatus.FAILURE,
+    )
+    attempt = attempts.next_verdict(lineage.instance, WEEK, 1, first.tags[attempts.EVIDENCE_TAG])
+
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    assert sensed(lineage) == []
+    assert attempt
+    assert attempt.number == 2
+    assert attempt.not_before
+
+
+def test_a_verdict_that_is_being_made_is_not_requested(lineage: Lineage) -> None:
+    lineage.open()
+    lineage.watch(1)
+    (first,) = sensed(lineage)
+    lineage.instance.create_run_for_job(
+        lineage.definitions.resolve_job_def(jobs.JUDGE_RELEASE),
+        tags=dict(first.tags),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+
+    assert sensed(lineage) == []
+
+
+def test_a_release_with_nothing_new_is_not_read_again(lineage: Lineage) -> None:
+    lineage.open()
+    lineage.watch(1)
+    lineage.judge(1)
+    first = sensed_result(lineage, None)
+    Path(lineage.url, "pointers", PROVENANCE.key(WEEK, "as_of_01"), "000001.json").unlink()
+
+    assert first.run_requests == []
+    assert sensed_result(lineage, first.cursor).skip_message == "no verdict is due"
 
 
 def test_new_evidence_of_an_early_day_asks_for_every_later_verdict_again(lineage: Lineage) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tars_ops.defs.failures import ATTENDED
 from tars_ops.defs.gates import gates_of_a_day, gates_of_ga
+from tars_ops.defs.partitions import RELEASE_DAYS
 from tars_ops_tests.defs.conftest import WEEK, Lineage, Make
 
 
@@ -35,7 +36,8 @@ def test_a_failed_gate_stops_nothing_downstream(make_lineage: Make) -> None:
 
 
 def materialised(result: dg.ExecuteInProcessResult) -> set[str]:
-    return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
+    keys = (event.asset_key for event in result.get_asset_materialization_events())
+    return {key.to_user_string() for key in keys if key}
 
 
 def test_one_step_that_checks_several_assets_records_the_partition_of_each_gate(lineage: Lineage) -> None:
@@ -83,6 +85,22 @@ def test_a_failed_blocking_gate_fails_the_run_and_nothing_after_it_is_made(make_
     assert "differs from its digest" in (failed[f"{asset}_is_intact"].description or "")
 
 
+def run_alone(lineage: Lineage, chosen: dg.AssetSelection) -> dg.ExecuteInProcessResult:
+    """Run a part of the graph for day 1; a job of checks alone has to be told its partitions."""
+    told = dg.PartitionedConfig(partitions_def=RELEASE_DAYS, run_config_for_partition_key_fn=lambda _: {})
+    job = dg.define_asset_job("alone", chosen, config=told)
+    return (
+        dg.Definitions.merge(lineage.definitions, dg.Definitions(jobs=[job]))
+        .resolve_job_def("alone")
+        .execute_in_process(
+            instance=lineage.instance,
+            partition_key=f"day_01|{WEEK}",
+            tags={ATTENDED: "true"},
+            raise_on_error=False,
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("asset", "name"),
     [("daily_stability", "availability_keeps_its_objective"), ("daily_telemetry", "daily_telemetry_is_intact")],
@@ -92,13 +110,7 @@ def test_one_gate_can_be_checked_again_alone(lineage: Lineage, asset: str, name:
     lineage.watch(1)
     key = dg.AssetCheckKey(dg.AssetKey(asset), name)
 
-    again = dg.materialize(
-        [*(lineage.definitions.assets or ()), *(lineage.definitions.asset_checks or ())],
-        selection=dg.AssetSelection.checks(key),
-        partition_key=f"day_01|{WEEK}",
-        instance=lineage.instance,
-        resources=lineage.definitions.resources,
-    )
+    again = run_alone(lineage, dg.AssetSelection.checks(key))
     history = lineage.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
 
     assert [(one.asset_check_key, one.passed) for one in again.get_asset_check_evaluations()] == [(key, True)]
@@ -110,14 +122,7 @@ def test_the_gates_of_a_fetched_day_are_checked_before_it_is_judged(lineage: Lin
     """Who materialises the telemetry alone, in the UI, gets its gates and no failed step."""
     lineage.open()
 
-    result = dg.materialize(
-        [*(lineage.definitions.assets or ()), *(lineage.definitions.asset_checks or ())],
-        selection=dg.AssetSelection.assets("daily_telemetry"),
-        partition_key=f"day_01|{WEEK}",
-        instance=lineage.instance,
-        resources={**(lineage.definitions.resources or {})},
-        tags={ATTENDED: "true"},
-    )
+    result = run_alone(lineage, dg.AssetSelection.assets("daily_telemetry"))
 
     assert {one.check_name: one.passed for one in result.get_asset_check_evaluations()} == dict.fromkeys(
         (f"daily_telemetry_{claim}" for claim in ("covers_the_window", "comes_without_warnings", "is_intact")), True

@@ -158,7 +158,7 @@ class _Trip:
             case Sent():
                 self._n["n_sent"] += len(batch)
                 self.n_failures = 0
-                self.ledger.sent(self.receiver.name, batch, holder=self.courier.holder, now=self._now())
+                self.ledger.sent(self.receiver.name, batch, now=self._now())
             case Deferred() as deferred:
                 self._defer(batch, deferred)
             case Refused(divisible=True) as refused if len(batch) > 1:
@@ -176,13 +176,15 @@ class _Trip:
         self._ended, self._last_error = True, deferred.reason
         self._n["n_deferred"] += len(batch)
         asked_s = deferred.retry_after_s
-        wait_s = _backoff_s(self.n_failures, self.courier.jitter()) if asked_s is None else asked_s
+        jitter = self.courier.jitter()
+        wait_s = _backoff_s(self.n_failures, jitter) if asked_s is None else asked_s
+        rests_s = [_backoff_s(one.attempts, jitter) if asked_s is None else 0.0 for one in batch]
         self.ledger.failed(
             self.receiver.name,
             batch,
             reason=deferred.reason,
             wait_s=min(wait_s, RETRY_AFTER_MOST_S),
-            is_pause=asked_s is not None,
+            rests_s=rests_s,
             now=self._now(),
         )
 

@@ -71,7 +71,7 @@ class Ledger:
         return tuple(ReceiverRecord(**row._asdict()) for row in rows)
 
     def due(self, receiver: str, *, at_least: Severity, pace: Pace, besides: str, now: datetime) -> list[Notice]:
-        """Return what a receiver has to hear now: news before reminders, each the oldest first.
+        """Return what a receiver has to hear now: news before reminders, the oldest first, what failed at the end.
 
         Of an alert that is milder than ``at_least`` it hears only how it goes on, where it was told that it fires; of
         the alert whose identity is ``besides`` nothing.
@@ -93,17 +93,16 @@ class Ledger:
         with self.database.reading() as connection:
             return {row.receiver: row.first_at for row in connection.execute(statement)}
 
-    def sent(self, receiver: str, notices: Sequence[Notice], *, holder: str, now: datetime) -> None:
+    def sent(self, receiver: str, notices: Sequence[Notice], *, now: datetime) -> None:
         """Record that a receiver took these notices."""
         with self.database.writing() as connection:
-            held = RECEIVERS.c.lease_holder == holder
-            alone = connection.execute(select(held).where(RECEIVERS.c.receiver == receiver)).scalar()
             rows = [
                 {
                     "identity": one.alert.identity,
                     "receiver": receiver,
-                    # Where another one has sent since, nobody knows which notice came last: tell it again.
-                    "delivered_revision": one.revision if alone else 0,
+                    # Also where it is less than was recorded: then an overtaken sender spoke last, and what is
+                    # newer has to be told again.
+                    "delivered_revision": one.revision,
                     "told_state": one.state.value,
                     "told_at": now,
                     "attempts": 0,
@@ -124,13 +123,13 @@ class Ledger:
         *,
         reason: str,
         wait_s: float,
-        is_pause: bool,
+        rests_s: Sequence[float],
         now: datetime,
     ) -> None:
         """Record that a receiver did not take these notices now.
 
-        The receiver is left alone for ``wait_s`` seconds; the notices too, so that what it chokes on does not stand
-        before the rest, unless the receiver asked for a pause of its own.
+        The receiver is left alone for ``wait_s`` seconds, and each notice for its own of ``rests_s``: what it chokes
+        on must not spoil every round.
         """
         next_at = now + timedelta(seconds=wait_s)
         with self.database.writing() as connection:
@@ -139,10 +138,10 @@ class Ledger:
                     "identity": one.alert.identity,
                     "receiver": receiver,
                     "attempts": 1,
-                    "next_at": None if is_pause else next_at,
+                    "next_at": now + timedelta(seconds=rest_s),
                     "last_error": reason,
                 }
-                for one in notices
+                for one, rest_s in zip(notices, rests_s, strict=True)
             ]
             statement = insert_into(connection, DELIVERIES)
             changed = {name: statement.excluded[name] for name in ("next_at", "last_error")}
@@ -206,15 +205,16 @@ def _due(receiver: str, *, at_least: Severity, pace: Pace, besides: str, now: da
         or_(DELIVERIES.c.next_at.is_(None), DELIVERIES.c.next_at <= now),
         or_(DELIVERIES.c.quarantined_at.is_(None), DELIVERIES.c.quarantined_revision < wanted),
     )
+    attempts = func.coalesce(DELIVERIES.c.attempts, 0).label("attempts")
     both = and_(ALERTS.c.identity == DELIVERIES.c.identity, DELIVERIES.c.receiver == receiver)
     return (
-        select(ALERTS, DELIVERIES.c.told_at, is_news.label("is_news"))
+        select(ALERTS, DELIVERIES.c.told_at, attempts, is_news.label("is_news"))
         .select_from(ALERTS.outerjoin(DELIVERIES, both))
         .where(or_(told < wanted, and_(stands, is_late)), concerns, may_be_tried)
         .order_by(
+            attempts,  # what failed comes last, or a single bad alert would stand before all others
             case((is_news, 0), else_=1),
-            # What failed comes after what waits already, or a single bad alert would stand before all others.
-            func.coalesce(DELIVERIES.c.next_at, case((is_news, ALERTS.c.changed_at), else_=DELIVERIES.c.told_at)),
+            case((is_news, ALERTS.c.changed_at), else_=DELIVERIES.c.told_at),
             ALERTS.c.identity,
         )
     )
@@ -228,4 +228,5 @@ def _notice(row: Row) -> Notice:
         is_news=row.is_news,
         resolved_at=row.resolved_at,
         told_at=row.told_at,
+        attempts=row.attempts,
     )

@@ -31,6 +31,8 @@ class Notice(Frozen):
     resolved_at: Instant | None = None
     told_at: Instant | None = None
     """When this receiver took a notice of this alert last."""
+    attempts: int = 0
+    """How often this receiver has failed to take one since."""
 
     @property
     def since_at(self) -> datetime:

@@ -49,7 +49,7 @@ DELIVERIES = Table(
     TABLES,
     Column("identity", String(64), primary_key=True),
     Column("receiver", String(40), primary_key=True),
-    Column("delivered_revision", Integer, nullable=False, default=0),  # 0 = nothing yet, or in doubt
+    Column("delivered_revision", Integer, nullable=False, default=0),  # 0 = nothing yet
     Column("told_state", String(8)),
     Column("told_at", Utc),
     Column("attempts", Integer, nullable=False, default=0),  # failures since the last success

@@ -115,17 +115,19 @@ def checked_url(url: str) -> str:
 
 
 def secret_parts(url: str) -> tuple[str, ...]:
-    """Return the address and the parts of it that may be secret: path and query.
+    """Return the address and the parts of it that may be secret: path and query, whole and in pieces.
 
     Examples
     --------
-    >>> secret_parts("https://hooks.example/services/T01?key=abcdef")
-    ('https://hooks.example/services/T01?key=abcdef', '/services/T01?key=abcdef', '/services/T01', 'abcdef')
+    >>> secret_parts("https://hooks.example/T01XY?key=abcdef")
+    ('https://hooks.example/T01XY?key=abcdef', '/T01XY?key=abcdef', '/T01XY', 'T01XY', 'abcdef')
     """
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     values = (pair.partition("=")[2] for pair in parts.query.split("&"))
-    return tuple(dict.fromkeys(text for text in (url, target, parts.path, *values) if len(text) > 3))
+    return tuple(
+        dict.fromkeys(text for text in (url, target, parts.path, *parts.path.split("/"), *values) if len(text) > 3)
+    )
 
 
 def require_file(path: str) -> str:

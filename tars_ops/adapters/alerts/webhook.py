@@ -93,7 +93,7 @@ def signature(body: bytes, secret: str, *, at_s: int) -> str:
     Examples
     --------
     >>> signature(b"{}", "swordfish", at_s=1763452800)[:25]
-    't=1763452800,v1=eb7ef4ba0'
+    't=1763452800,v1=89b1e7345'
     """
     digest = hmac.new(secret.encode(), f"{at_s}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at_s},v1={digest}"

@@ -16,10 +16,9 @@ import numpy as np
 from tars_ops.adapters.prometheus.client import PrometheusServer, Reply
 from tars_ops.adapters.prometheus.queries import Queries
 from tars_ops.core.errors import ConfigurationError, ContractError, QueryRefusedError
-from tars_ops.core.policy import CostKpi, JudgedKpi, LatencyKpi, Policy, RatioKpi
+from tars_ops.core.policy import ALL_SERVICES, CostKpi, JudgedKpi, LatencyKpi, Policy, RatioKpi
 from tars_ops.core.release import Release, Window
 from tars_ops.core.telemetry import (
-    ALL_SERVICES,
     BAD,
     INF,
     TOTAL,

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from tars_ops.core.gate import AlertName, Claim, Gate
 from tars_ops.core.gates.promise import Spent, objective_gate, promise_evidence
-from tars_ops.core.policy import Policy
+from tars_ops.core.policy import ALL_SERVICES, Policy
 from tars_ops.core.release import Release
-from tars_ops.core.telemetry import ALL_SERVICES, Quality, Telemetry
+from tars_ops.core.telemetry import Quality, Telemetry
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import Verdict, worst
 from tars_ops.core.watch.baseline import GaBaseline

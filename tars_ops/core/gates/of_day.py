@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from tars_ops.core.gate import AlertName, Claim, Figure, Gate
 from tars_ops.core.gates.promise import Spent, objective_gate, promise_evidence
-from tars_ops.core.policy import Policy
-from tars_ops.core.telemetry import ALL_SERVICES, Quality
+from tars_ops.core.policy import ALL_SERVICES, Policy
+from tars_ops.core.telemetry import Quality
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import Severity, Tier, Verdict, worst
 from tars_ops.core.watch.anomaly import AnomalyEvents

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tars_ops.core.gate import AlertName, Claim, Figure, Gate
-from tars_ops.core.policy import Policy
-from tars_ops.core.telemetry import ALL_SERVICES, Quality, Telemetry
+from tars_ops.core.policy import ALL_SERVICES, Policy
+from tars_ops.core.telemetry import Quality, Telemetry
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import Verdict
 from tars_ops.core.watch.baseline import GaBaseline

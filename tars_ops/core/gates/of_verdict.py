@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tars_ops.core.gate import AlertName, Claim, Figure, Gate
-from tars_ops.core.policy import Policy
+from tars_ops.core.policy import ALL_SERVICES, Policy
 from tars_ops.core.release import day_key
-from tars_ops.core.telemetry import ALL_SERVICES
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.certification import Certification
 from tars_ops.core.watch.comparison import Outcome

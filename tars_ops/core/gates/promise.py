@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tars_ops.core import sli
 from tars_ops.core.gate import AlertName, Claim, Figure, Gate
-from tars_ops.core.policy import LatencySlo, Policy, RatioSlo
-from tars_ops.core.telemetry import ALL_SERVICES, Quality
+from tars_ops.core.policy import ALL_SERVICES, LatencySlo, Policy, RatioSlo
+from tars_ops.core.telemetry import Quality
 from tars_ops.core.units import show
 from tars_ops.core.verdict import Severity, Verdict
 from tars_ops.core.watch.budget import Budget

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tars_ops.core.errors import ContractError, MissingInputError
 from tars_ops.core.policy import (
+    ALL_SERVICES,
     BUDGET_LIMITS,
     ComplementKpi,
     CostKpi,
@@ -23,7 +24,6 @@ from tars_ops.core.policy import (
     UptimeKpi,
 )
 from tars_ops.core.release import Release, day_key
-from tars_ops.core.telemetry import ALL_SERVICES
 from tars_ops.core.units import Unit
 from tars_ops.core.verdict import DayState, Severity, Verdict
 from tars_ops.core.watch.anomaly import AnomalyEvents

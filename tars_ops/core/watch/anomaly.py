@@ -13,10 +13,9 @@ from enum import StrEnum
 import numpy as np
 
 from tars_ops.core.model import Frozen, Instant, Sha256
-from tars_ops.core.policy import Anomalies, GaugeKpi, JudgedKpi, LatencyKpi, Policy, RatioKpi
+from tars_ops.core.policy import ALL_SERVICES, Anomalies, GaugeKpi, JudgedKpi, LatencyKpi, Policy, RatioKpi
 from tars_ops.core.release import Release, instant
 from tars_ops.core.telemetry import (
-    ALL_SERVICES,
     BAD,
     TOTAL,
     CountTable,

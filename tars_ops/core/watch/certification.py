@@ -46,7 +46,9 @@ class Certification(Frozen):
     is_over: bool
     """The last day of the watch has been judged, so that a refusal to close is final until a person decides."""
     promotion_blockers: tuple[Blocker, ...]
+    """Every reason against a promotion; empty where it may be promoted."""
     closing_blockers: tuple[Blocker, ...]
+    """Every reason against closing the watch; empty where it may be closed."""
 
 
 def certify(

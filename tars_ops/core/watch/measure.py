@@ -14,9 +14,18 @@ import numpy as np
 
 from tars_ops.core import sli
 from tars_ops.core.model import Frozen
-from tars_ops.core.policy import ComplementKpi, CostKpi, GaugeKpi, JudgedKpi, LatencyKpi, Policy, RatioKpi, UptimeKpi
-from tars_ops.core.telemetry import (
+from tars_ops.core.policy import (
     ALL_SERVICES,
+    ComplementKpi,
+    CostKpi,
+    GaugeKpi,
+    JudgedKpi,
+    LatencyKpi,
+    Policy,
+    RatioKpi,
+    UptimeKpi,
+)
+from tars_ops.core.telemetry import (
     BAD,
     INF,
     TOTAL,

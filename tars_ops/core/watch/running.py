@@ -17,14 +17,14 @@ from typing import Literal
 from tars_ops.core import sli
 from tars_ops.core.errors import ContractError, NotYetError, UsageError
 from tars_ops.core.model import Frozen, Instant, Sha256
-from tars_ops.core.policy import Policy
+from tars_ops.core.policy import ALL_SERVICES, Policy
 from tars_ops.core.release import Release, Window
-from tars_ops.core.telemetry import ALL_SERVICES, Telemetry
+from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.verdict import Decision, Verdict, worst
 from tars_ops.core.watch.baseline import NO_DATA, GaBaseline, expected_services
 from tars_ops.core.watch.fast_burn import Burn, burn_now, burn_slots
 from tars_ops.core.watch.measure import Measured, by_key, measure, why_unknown
-from tars_ops.core.watch.stability import expected, keeps_its_promise
+from tars_ops.core.watch.stability import Finding, expected, keeps_its_promise
 
 MAX_REASONS = 3
 """More findings than this are counted, not told."""
@@ -180,7 +180,7 @@ def _so_far(
     telemetry: Telemetry, promises: Policy, found: Measured | None, name: str, service: str, missing: str | None
 ) -> KpiSoFar:
     known = found or Measured(kpi=name, service=service, value=None)
-    promise = keeps_its_promise(promises.judged[name], known, missing=missing, alpha=promises.judgement.alpha)
+    promise = _promise(promises, known, missing)
     arrived = telemetry.quality.of_series(name, service)
     objective = promises.objective(name)
     counted = known.burn if known.burn and known.burn[1] else None
@@ -193,6 +193,14 @@ def _so_far(
         burn=sli.burn_rate(*counted, objective=objective) if counted and objective else None,
         coverage=arrived.coverage if arrived else 0.0,
     )
+
+
+def _promise(promises: Policy, known: Measured, missing: str | None) -> Finding:
+    """Judge a promise so far; too few events yet are no missing data: it is early, or night, and the day goes on."""
+    promise = keeps_its_promise(promises.judged[known.kpi], known, missing=missing, alpha=promises.judgement.alpha)
+    if promise.verdict is Verdict.UNKNOWN and not missing and known.n_total and known.value is not None:
+        return Finding(Verdict.WARN, f"too early to say: {promise.reason}")
+    return promise
 
 
 def _decision(verdict: Verdict, burns: tuple[Burn, ...]) -> Decision:

@@ -14,9 +14,19 @@ from typing import Literal, NamedTuple
 from tars_ops.core import sli
 from tars_ops.core.errors import ContractError
 from tars_ops.core.model import Frozen, Instant, Sha256
-from tars_ops.core.policy import GaugeKpi, JudgedKpi, LatencyKpi, LatencySlo, Policy, RatioKpi, RatioSlo, Worse
+from tars_ops.core.policy import (
+    ALL_SERVICES,
+    GaugeKpi,
+    JudgedKpi,
+    LatencyKpi,
+    LatencySlo,
+    Policy,
+    RatioKpi,
+    RatioSlo,
+    Worse,
+)
 from tars_ops.core.release import Release
-from tars_ops.core.telemetry import ALL_SERVICES, Telemetry
+from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.units import percent, show
 from tars_ops.core.verdict import Verdict, worst
 from tars_ops.core.watch.baseline import NO_DATA, GaBaseline

@@ -27,6 +27,7 @@ from tars_ops.adapters.registry import Registered, Registry
 from tars_ops.adapters.settings import Settings, load_settings
 from tars_ops.adapters.store import Store
 from tars_ops.core.alert import Alert
+from tars_ops.core.due import overdue_after
 from tars_ops.core.errors import TarsOpsError
 from tars_ops.defs.automation.jobs import SENSOR_STATUS
 from tars_ops.defs.metadata import table
@@ -80,10 +81,11 @@ class Tick:
         found, late = latest(self.store, registered.release), self._overdue(registered)
         patience = timedelta(seconds=MISSED_LOOKS * self.settings.provisional_every_s)
         blind = blind_since(self.store, registered.release, now=self.now, patience=patience)
-        basis = _digest(found, late, blind)
+        unsaid = self._unsaid(registered, found)
+        basis = _digest(found, late, unsaid, blind)
         if basis == before:
             return
-        now_firing = firing(self.store, registered, found, overdue=late, blind=blind)
+        now_firing = firing(self.store, registered, found, overdue=late, unsaid=unsaid, blind=blind)
         alerts = {one.identity: one for one in now_firing.alerts}
         if not now_firing.is_complete:  # what cannot be read is neither confirmed nor over
             alerts = {one.identity: one for one in self.outbox.firing(key)} | alerts
@@ -94,6 +96,12 @@ class Tick:
         if settled != Settled():
             self.changed[key] = settled
 
+    def _unsaid(self, registered: Registered, found: Latest) -> int:
+        """Return the latest judged day where its verdict is long overdue; 0 where it is there or may still come."""
+        after = overdue_after(registered.release, self.settings.overdue_s)
+        is_late = found.day > found.as_of and registered.release.window(found.day).end_at + after <= self.now
+        return found.day if is_late else 0
+
     def _overdue(self, registered: Registered) -> tuple[int, ...]:
         """A release that was registered late is given the same time before anyone is called."""
         late = overdue(self.store, registered, self.now, overdue_s=self.settings.overdue_s)
@@ -102,8 +110,8 @@ class Tick:
         return () if entries and self.now < entries[0].at + patience else late
 
 
-def _digest(found: Latest, late: tuple[int, ...], blind: datetime | None) -> str:
-    told = json.dumps([found, late, blind.isoformat() if blind else None])
+def _digest(found: Latest, late: tuple[int, ...], unsaid: int, blind: datetime | None) -> str:
+    told = json.dumps([found, late, unsaid, blind.isoformat() if blind else None])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

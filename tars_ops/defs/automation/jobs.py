@@ -19,6 +19,7 @@ SENSOR_STATUS = dg.DefaultSensorStatus.RUNNING if AUTOSTART else dg.DefaultSenso
 SCHEDULE_STATUS = dg.DefaultScheduleStatus.RUNNING if AUTOSTART else dg.DefaultScheduleStatus.STOPPED
 
 RELEASE_TAG, DAY_TAG, GA = "tars_ops/release", "tars_ops/day", "ga"
+AS_OF_TAG = "tars_ops/as_of"
 OPEN_WATCH, WATCH_DAY, JUDGE_RELEASE = "open_watch", "watch_day", "judge_release"
 JUDGE_RUNNING_DAY = "judge_running_day"
 

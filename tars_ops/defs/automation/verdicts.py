@@ -4,39 +4,91 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
 
 import dagster as dg
+from pydantic import TypeAdapter, ValidationError
 
 from tars_ops.adapters.catalogue import BUNDLE, DAILY_HEALTH, OF_A_DAY, OF_GA, PROVENANCE, as_of_key, days_with, digests
-from tars_ops.adapters.registry import Registered
+from tars_ops.adapters.registry import ENTRY, Registered
 from tars_ops.adapters.store import Store
+from tars_ops.core.errors import TarsOpsError
+from tars_ops.core.release import Release, day_key
+from tars_ops.defs.automation.attempts import next_verdict, verdict_key, verdict_tags
 from tars_ops.defs.automation.jobs import SENSOR_STATUS, judge_release, verdict_config
 from tars_ops.defs.partitions import RELEASES
 from tars_ops.defs.resources import StoreResource
 
+MOST_REQUESTS: Final = 50
+"""Requests of one tick; Dagster gives a tick 60 s."""
+_CURSOR = TypeAdapter(dict[str, str])
 
-@dg.sensor(
-    job=judge_release,
-    minimum_interval_seconds=30,
-    default_status=SENSOR_STATUS,
-)
-def verdict_follows_every_judged_day(
-    context: dg.SensorEvaluationContext, store: StoreResource
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Judge a release again as of each day whose evidence is new."""
-    n, opened = 0, store.open()
+
+@dg.sensor(job=judge_release, minimum_interval_seconds=30, default_status=SENSOR_STATUS)
+def verdict_follows_every_judged_day(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
+    """Judge a release again as of each day whose evidence is new; a verdict that failed is tried again."""
     known = set(context.instance.get_dynamic_partitions(RELEASES.name or ""))
+    marks, now, opened = _marks(context.cursor), datetime.now(UTC), store.open()
+    seen: dict[str, str] = {}
+    requests: list[dg.RunRequest] = []
+    troubles: list[str] = []
     for key in (key for key in store.releases() if key in known):
-        for as_of, evidence in stale_verdicts(opened, store.release(key)):
-            n += 1
+        try:
+            registered = store.release(key)
+            seen[key] = mark = evidence_mark(opened, registered.release)
+            if marks.get(key) == mark:
+                continue
+            stale = list(stale_verdicts(opened, registered))
+        except TarsOpsError as error:
+            troubles.append(f"{key}: {error}")
+            seen.pop(key, None)
+            continue
+        if stale:
+            seen.pop(key)
+        requests += _requests(context.instance, key, stale, now)
+    for trouble in troubles:
+        context.log.error(trouble)
+    return dg.SensorResult(
+        run_requests=requests[:MOST_REQUESTS],
+        cursor=_CURSOR.dump_json(seen).decode(),
+        skip_reason=None if requests else "; ".join(["no verdict is due", *troubles])[:1000],
+    )
+
+
+def _requests(
+    instance: dg.DagsterInstance, release: str, stale: list[tuple[int, str]], now: datetime
+) -> Iterator[dg.RunRequest]:
+    for as_of, evidence in stale:
+        attempt = next_verdict(instance, release, as_of, evidence)
+        if attempt and (attempt.not_before is None or attempt.not_before <= now):
             yield dg.RunRequest(
-                run_key=f"{key}|{as_of_key(as_of)}|{evidence[:16]}",
-                partition_key=key,
+                run_key=verdict_key(release, as_of, evidence, attempt.number),
+                partition_key=release,
                 run_config=verdict_config(as_of),
-                tags={"tars_ops/as_of": as_of_key(as_of)},
+                tags=verdict_tags(release, as_of, evidence),
             )
-    if not n:
-        yield dg.SkipReason("every judged day has its verdict")
+
+
+def _marks(cursor: str | None) -> dict[str, str]:
+    """Read what was up to date after the last tick; without it every release is looked at."""
+    try:
+        return _CURSOR.validate_json(cursor or "{}")
+    except ValidationError:
+        return {}
+
+
+def evidence_mark(store: Store, release: Release) -> str:
+    """Return a short text that changes with every artifact that a verdict rests on, and with every verdict.
+
+    No content is read, only names of versions: it is asked of every release all the time.
+    """
+    key = release.key
+    keys = [f"{key}/{ENTRY}", *(kind.key(key) for kind in OF_GA)]
+    keys += [kind.key(key, day_key(day)) for day in release.days for kind in OF_A_DAY]
+    keys += [BUNDLE.key(key, as_of_key(day)) for day in release.days]
+    listed = " ".join(str(max(store.versions(one), default=0)) for one in keys)
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
 
 def stale_verdicts(store: Store, registered: Registered) -> Iterator[tuple[int, str]]:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tars_ops.adapters.alerts.courier import Courier
 from tars_ops.adapters.alerts.ledger import LEASE_S, Ledger
 from tars_ops.adapters.alerts.notice import AlertState, Deferred, Notice, Outcome, Pace, Refused, Sent
 from tars_ops.adapters.alerts.outbox import Outbox
@@ -213,17 +214,49 @@ def test_a_failing_receiver_is_asked_less_and_less_and_regains_everything(outbox
     assert len(listener.states()) == 4
 
 
+def test_a_receiver_that_took_something_is_patiently_asked_again(outbox: Outbox) -> None:
+    outbox.settle(RELEASE, many(6), now=NOW)
+    listener = Listener(answer=DOWN)
+    for at_s in (0, 10, 100):
+        courier(outbox, listener).deliver(now=later(at_s))
+    listener.answer = lambda _: Sent() if len(listener.taken) == 0 else Deferred(reason="busy")
+    courier(outbox, listener).deliver(now=later(1000))
+    (record,) = Ledger(outbox.database).records()
+
+    assert (record.failures, record.next_at) == (1, later(1005))
+
+
+def test_a_slow_receiver_is_not_asked_for_longer_than_its_share_of_a_round(outbox: Outbox) -> None:
+    outbox.settle(RELEASE, many(30), now=NOW)
+    spent_s = [0.0]
+
+    def slow(_batch: Sequence[Notice]) -> Outcome:
+        spent_s[0] += 8
+        return Sent()
+
+    patient = Courier(outbox, [Listener(answer=slow)], elapsed_s=lambda: spent_s[0])
+    (first,) = patient.deliver(now=NOW).rounds
+
+    assert (first.n_requests, first.n_sent, first.n_waiting) == (3, 9, 21)
+
+
 def test_an_alert_that_a_receiver_chokes_on_does_not_stand_before_the_rest(outbox: Outbox) -> None:
+    n_chokes = [0]
+
     def answer(batch: Sequence[Notice]) -> Outcome:
         chokes = any(one.alert.service == "service-0000" for one in batch)
+        n_chokes[0] += chokes
         return Deferred(reason="HTTP 500") if chokes else Sent()
 
-    outbox.settle(RELEASE, many(6), now=NOW)
+    bad, *good = many(4)
     listener = Listener(answer=answer, batch=1)
-    for at_s in range(0, 120, 6):
+    for at_s in range(0, 600, 6):
+        level = (Severity.HIGH, Severity.CRITICAL)[at_s // 6 % 2]
+        outbox.settle(RELEASE, [bad, *(one.model_copy(update={"severity": level}) for one in good)], now=later(at_s))
         courier(outbox, listener).deliver(now=later(at_s))
 
-    assert len(listener.states()) == 5
+    assert len(listener.states()) == 3
+    assert n_chokes[0] < 10
 
 
 def test_what_is_refused_is_tried_once_per_news_and_freed_by_hand(outbox: Outbox) -> None:
@@ -244,6 +277,13 @@ def test_what_is_refused_is_tried_once_per_news_and_freed_by_hand(outbox: Outbox
     assert (n_once, n_twice, freed) == (1, 2, 1)
     assert (row.quarantined_at, row.last_error, row.delivered_revision) == (later(100_001), "HTTP 404", 0)
     assert listener.states() == {"checkout": "firing"}
+
+
+def test_a_receiver_that_refuses_everything_is_asked_once_a_round(outbox: Outbox) -> None:
+    outbox.settle(RELEASE, many(30), now=NOW)
+    (first,) = courier(outbox, Listener(answer=GONE)).deliver(now=NOW).rounds
+
+    assert (first.n_requests, first.n_quarantined, first.n_waiting) == (1, 3, 27)
 
 
 def test_one_bad_alert_is_found_and_does_not_hold_the_others(outbox: Outbox) -> None:

@@ -284,7 +284,7 @@ def test_no_secret_is_kept_said_or_logged(tmp_path: Path, caplog: pytest.LogCapt
     with serving(Desk(lambda _n, call: (500, {}, echo + call.path.encode()))) as desk:
         host = desk.url.removeprefix("http://")
         variables = {
-            "TARS_OPS_SECRET_DESK": canary,
+            "TARS_OPS_SECRET_DESK": f"{canary}-desk",
             "TARS_OPS_SECRET_URL": f"http://{host}/{canary}?key={canary}",
             "TARS_OPS_SECRET_CHAT": f"json://user:{canary}@{host}/{canary}",
             "TARS_OPS_SECRET_TOKEN": canary,

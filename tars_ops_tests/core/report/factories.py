@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tars_ops.core.policy import ComplementKpi, JudgedKpi, LatencyKpi, Policy, RatioKpi, UptimeKpi
+from tars_ops.core.policy import ALL_SERVICES, ComplementKpi, JudgedKpi, LatencyKpi, Policy, RatioKpi, UptimeKpi
 from tars_ops.core.release import Release, day_key
 from tars_ops.core.report.narrative import Narrative, build_narrative
 from tars_ops.core.report.retrospective import Retrospective, build_retrospective
-from tars_ops.core.telemetry import ALL_SERVICES
 from tars_ops.core.verdict import Severity, worst
 from tars_ops.core.watch import budget, decision, regression, stability
 from tars_ops.core.watch.anomaly import AnomalyClass, AnomalyEvent, AnomalyEvents

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tars_ops.core.policy import ALL_SERVICES
 from tars_ops.core.sli import quantile
-from tars_ops.core.telemetry import ALL_SERVICES, count_table, sample_table
+from tars_ops.core.telemetry import count_table, sample_table
 from tars_ops.core.watch.measure import Measured, blocks, by_key, cost_parts, measure, n_blocks
 from tars_ops_tests.core.factories import Change, Scene, demo_policy, during, make, policy_with, release, telemetry
 

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tars_ops.core.errors import ContractError, NotYetError, UsageError
-from tars_ops.core.policy import Policy
+from tars_ops.core.policy import ALL_SERVICES, Policy
 from tars_ops.core.release import Release
-from tars_ops.core.telemetry import ALL_SERVICES
 from tars_ops.core.verdict import Decision, Verdict, worst
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.running import RunningDay, judge_running, newest_instant, running_window
@@ -149,6 +148,22 @@ def test_a_fast_burn_advises_to_roll_back_even_where_the_day_so_far_is_kept() ->
     assert rows(found)["availability", "api"] == (Verdict.PASS, Verdict.FAIL)
     assert (found.verdict, found.decision, found.advises_roll_back) == (Verdict.FAIL, Decision.ROLL_BACK, True)
     assert found.reason.startswith("availability of api: 1080 of 72000 events were bad in the last 1 h")
+
+
+@pytest.mark.parametrize(
+    ("total", "verdict", "said"),
+    [
+        (4, Verdict.WARN, "too early to say: 8 valid events, at least 50 are needed"),
+        (0, Verdict.UNKNOWN, "no valid events"),
+        (25, Verdict.PASS, "100.000 % of 50 events were good"),
+    ],
+)
+def test_a_promise_of_which_little_has_happened_yet_wakes_nobody(total: int, verdict: Verdict, said: str) -> None:
+    found = judged({"api": Counted(total=total)}, until=at(1 / 6))
+    row = next(one for one in found.kpis if one.kpi == "availability")
+
+    assert row.verdict is verdict
+    assert row.reason.startswith(said)
 
 
 def test_a_broken_promise_that_does_not_burn_now_asks_for_a_closer_watch() -> None:
