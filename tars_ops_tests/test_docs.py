@@ -172,3 +172,11 @@ def test_every_gate_has_exactly_one_runbook_and_no_runbook_names_another() -> No
 
 def test_every_runbook_is_of_an_alert() -> None:
     assert {page.stem for page in RUNBOOKS.glob("*.md")} == {*AlertName, "README"}
+
+
+def test_every_sensor_and_schedule_is_explained() -> None:
+    definitions = build(load_settings())
+    running = {one.name for one in [*(definitions.sensors or ()), *(definitions.schedules or ())]}
+    named = set(re.findall(r"^\| `([a-z_]+)` \|", _text(PROJECT / "docs/how-to/let-it-run-by-itself.md"), re.MULTILINE))
+
+    assert named == running

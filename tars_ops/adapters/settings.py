@@ -41,7 +41,8 @@ class Settings(BaseSettings):
     releases: Annotated[str, Field(validation_alias=_own("RELEASES"))] = "releases"
     """Directory of release manifests, `*.yaml`; it may be absent."""
     outbox: Annotated[str, Field(validation_alias=_own("OUTBOX"), repr=False)] = "var/outbox.sqlite"
-    """Where alerts wait for delivery: a file, or the URL of a database: `sqlite:///...`, `postgresql+psycopg2://...`."""
+    """Where alerts wait for delivery: a file, or the URL of a database: `sqlite:///...`, or `postgresql+psycopg2://...`
+    with the extra `postgres`."""
     receivers: Annotated[str, Field(validation_alias=_own("RECEIVERS"))] = ""
     """File that says who is told about alerts; without one they are kept in the outbox and nobody is told."""
     environment: Annotated[str, Field(validation_alias=_own("ENVIRONMENT"))] = "production"

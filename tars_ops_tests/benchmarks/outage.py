@@ -186,8 +186,8 @@ def days(watcher: Watcher, home: Home) -> Waits:
                 and name == "ObjectiveBroken" and judged and at >= judged]  # fmt: skip
         if judged:
             waits.complete_to_verdict.append(judged - end_s - GRACE_S)
-            waits.verdict_to_alert += [min(told) - judged] if told else []
-            waits.verdict_to_bundle += [bundled - judged] if bundled else []
+            waits.verdict_to_alert.extend([min(told) - judged] if told else [])
+            waits.verdict_to_bundle.extend([bundled - judged] if bundled else [])
     return waits
 
 
@@ -257,17 +257,19 @@ def report(fleet: Sequence[Outage], waits: Waits, late: CatchUp, runs: Sequence[
     took_s = max(r.end_s or 0 for r in late.runs) - min(r.start_s or 0 for r in late.runs) if late.runs else 1.0
     cpu = statistics.median(watcher.cpu_s.values()) if watcher.cpu_s else float("nan")
     newline = "\n"
-    return f"""Measured by `python -m tars_ops_tests.benchmarks.outage` on {datetime.now(UTC):%Y-%m-%d}: the real daemon, Prometheus and
-Alertmanager on {os.cpu_count()} cores, load average {load} (others work on the machine). Scrapes every {SCRAPE_S} s,
-slots of 300 s, fast burn over 1 h and 5 min of an objective of 99.9 %, an hour of healthy history,
-`TARS_OPS_PROVISIONAL_EVERY_S={CADENCE_S}`. Services break at random instants, one after the other.
+    per_run_s, per_minute = late.cpu_s / max(1, len(late.runs)), 60 * len(late.runs) / took_s
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return f"""Measured by `python -m tars_ops_tests.benchmarks.outage` on {today}: the real daemon,
+Prometheus and Alertmanager on {os.cpu_count()} cores, load average {load} (others work on the machine).
+Scrapes every {SCRAPE_S} s, slots of 300 s, fast burn over 1 h and 5 min of an objective of 99.9 %, an hour of healthy
+history, `TARS_OPS_PROVISIONAL_EVERY_S={CADENCE_S}`. Services break at random instants, one after the other.
 
 | from a hard outage to the alert in Alertmanager | n | p50 s | p95 s | max s |
 |---|---|---|---|---|
 {newline.join(told_rows(fleet))}
 
-At the default cadence of 15 min the p95 of a page is about {derived_s / 60:.0f} min: derived from the figures above and the
-longer wait for the next judgement, not measured.
+At the default cadence of 15 min the p95 of a page is about {derived_s / 60:.0f} min: derived from the figures above
+and the longer wait for the next judgement, not measured.
 
 | days of {BRIEF_DAY_S} s | n | p50 s | p95 s | max s |
 |---|---|---|---|---|
@@ -279,9 +281,9 @@ longer wait for the next judgement, not measured.
 |---|---|---|---|
 {newline.join(run_rows(runs))}
 
-Catching up on {len(LATE)} releases of {LATE_DAYS} days: {len(late.runs)} runs in {took_s:.0f} s, {60 * len(late.runs) / took_s:.1f} runs a minute, two at a time;
-{late.cpu_s / max(1, len(late.runs)):.1f} CPU seconds of all of Dagster for each run. The process of a run costs {cpu:.1f} CPU seconds
-(median), most of it imports.
+Catching up on {len(LATE)} releases of {LATE_DAYS} days: {len(late.runs)} runs in {took_s:.0f} s, {per_minute:.1f} runs
+a minute, two at a time; {per_run_s:.1f} CPU seconds of all of Dagster for each run. The process of a run costs
+{cpu:.1f} CPU seconds (median), most of it imports.
 """
 
 
@@ -299,7 +301,7 @@ def main() -> None:
         for number in range(options.services)
     ]
     others = [Service("brief", "sound"), Service("brief", "sick", failing_ratio=0.05)]
-    others += [Service(*key.split("@")[:1], "api", version=key.split("@")[1]) for key in LATE]
+    others += [Service("late", "api", version=key.partition("@")[2]) for key in LATE]
     with ExitStack() as running:
         root = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="outage-")))
         source = running.enter_context(scraped([*(one.service for one in fleet), *others], root))

@@ -139,7 +139,8 @@ class Process:
 
 def below(pid: int) -> dict[int, Process]:
     """Return a process and everything that it started, by pid."""
-    everything = {one.pid: one for name in os.listdir("/proc") if name.isdecimal() and (one := _process(int(name)))}
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    everything = {one.pid: one for one in map(_process, pids) if one}
     found = {pid} & everything.keys()
     while more := {one.pid for one in everything.values() if one.parent in found} - found:
         found |= more

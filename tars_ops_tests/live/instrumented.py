@@ -10,9 +10,10 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
 LABELS = ("product", "service", "version")
+BUILD = Gauge("app_build_info", "The version that runs.", LABELS)
 REQUESTS = Counter("http_requests", "Requests answered.", (*LABELS, "status"))
 LATENCY = Histogram("http_request_duration_seconds", "Time to answer.", LABELS)
 QUERIES = Histogram("db_query_duration_seconds", "Time of a query.", LABELS)
@@ -38,6 +39,7 @@ def options() -> argparse.Namespace:
 
 def handler(labels: tuple[str, str, str], dice: random.Random) -> type[BaseHTTPRequestHandler]:
     """Return the request handler of a service with these labels."""
+    BUILD.labels(*labels).set(1)
     for status in ("200", "404", "500"):
         REQUESTS.labels(*labels, status)
 

@@ -133,14 +133,18 @@ def node_exporter() -> Iterator[ServerProcess]:
 
 @contextlib.contextmanager
 def instrumented_process(
-    *, service: str = "gateway", version: str = "1.0.1", requests_per_s: float = 20.0
+    *, product: str = "tars", service: str = "gateway", version: str = "1.0.1", requests_per_s: float = 20.0
 ) -> Iterator[ServerProcess]:
-    """Run a small product that measures itself under steady traffic; ``/metrics`` shows what it counted."""
+    """Run a small product that measures itself under steady traffic.
+
+    ``/metrics`` shows what it counted, and its version; after ``/break`` half of its answers are errors.
+    """
     port = free_port()
     command = [
         sys.executable,
         str(Path(__file__).with_name("instrumented.py")),
         f"--port={port}",
+        f"--product={product}",
         f"--service={service}",
         f"--version={version}",
         f"--requests-per-s={requests_per_s}",

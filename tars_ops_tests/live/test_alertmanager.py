@@ -47,6 +47,12 @@ def held(url: str) -> dict[str, dict[str, Any]]:
     return {one["labels"]["service"]: one for one in found}
 
 
+def names(url: str) -> list[str]:
+    """The names of the alerts that an Alertmanager holds as active."""
+    with urllib.request.urlopen(f"{url}/api/v2/alerts?active=true", timeout=5) as answer:
+        return [one["labels"]["alertname"] for one in json.load(answer)]
+
+
 def eventually(holds: Callable[[], bool], *, within_s: float = 20.0) -> bool:
     end_s = time.monotonic() + within_s
     while time.monotonic() < end_s:
@@ -80,6 +86,22 @@ def test_it_holds_what_fires_once_and_drops_what_resolves(tmp_path: Path) -> Non
     assert (after["a"]["annotations"]["severity"], after["a"]["annotations"]["day"]) == ("critical", "3")
     assert after["a"]["labels"]["alertname"] == "ObjectiveBroken"
     assert after["a"]["generatorURL"].startswith("http://dagster:3000/assets/daily_stability")
+
+
+def test_the_watchdog_stands_while_somebody_looks_and_ends_when_nobody_does(tmp_path: Path) -> None:
+    outbox = outbox_at(tmp_path)
+    with alertmanager(tmp_path / "am") as server:
+        looking = receiver(server.url, watchdog_s=3.0)
+        courier_to(outbox, looking).deliver(now=datetime.now(UTC))
+        stands = eventually(lambda: names(server.url) == ["Watchdog"])
+        courier_to(outbox, looking).deliver(now=datetime.now(UTC))
+        still = names(server.url)
+        ended = eventually(lambda: names(server.url) == [])
+    outbox.close()
+
+    assert stands
+    assert still == ["Watchdog"]
+    assert ended
 
 
 def test_an_alert_of_the_last_hour_and_one_that_resolves_at_once_are_taken(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ level a receiver of its own with `at_least` in the receivers file.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from tars_ops.adapters.alerts.transport import Endpoint
 from tars_ops.adapters.alerts.wording import Origin, annotations_of, labels_of, stamp
 from tars_ops.core.verdict import Severity
 
+WATCHDOG = "Watchdog"
 BATCH = 64
 ECHO_S = 300.0
 """A resolution is sent again for this long: the server may have been restarted from an older snapshot."""
@@ -59,12 +60,29 @@ class Alertmanager:
 
     def send(self, batch: Sequence[Notice], *, now: datetime) -> Outcome:
         """Post the alerts."""
-        posted = [postable(notice, self.origin, holds_s=self.config.holds_s, now=now) for notice in batch]
+        return self._post([postable(notice, self.origin, holds_s=self.config.holds_s, now=now) for notice in batch])
+
+    def heartbeat(self, *, now: datetime) -> None:
+        """Send the alert that stands as long as somebody looks, where the receivers file asks for it."""
+        if self.config.watchdog_s is not None:
+            self._post([watchdog(self.origin, holds_s=self.config.watchdog_s, now=now)])
+
+    def _post(self, posted: Sequence[Mapping[str, object]]) -> Outcome:
         url = f"{self.config.url.rstrip('/')}/api/v2/alerts"
         endpoint = Endpoint(
             name=self.name, url=url, timeout_s=self.config.timeout_s, ca=self.config.ca, token=self.token
         )
         return endpoint.post(json.dumps(posted).encode())
+
+
+def watchdog(origin: Origin, *, holds_s: float, now: datetime) -> dict[str, object]:
+    """Write the alert that is always sent, and ends by itself when nobody sends it any more."""
+    return {
+        "labels": {"alertname": WATCHDOG, "environment": origin.environment},
+        "annotations": {"summary": "tars_ops looks after its releases; where this alert is missing, nobody does"},
+        "startsAt": stamp(now),
+        "endsAt": stamp(now + timedelta(seconds=holds_s)),
+    }
 
 
 def postable(notice: Notice, origin: Origin, *, holds_s: float, now: datetime) -> dict[str, object]:

@@ -72,6 +72,9 @@ class Chat:
         """Divide into one message per release."""
         return by_release(due)
 
+    def heartbeat(self, *, now: datetime) -> None:
+        """Nothing: a person or a pager is not told that all is well."""
+
     def send(self, batch: Sequence[Notice], *, now: datetime) -> Outcome:  # noqa: ARG002 - a message has its own date
         """Send one message; apprise says only whether it was taken."""
         title, body = message(batch, self.origin)

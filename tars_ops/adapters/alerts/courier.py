@@ -136,6 +136,7 @@ class _Trip:
 
     def run(self) -> Round:
         """Send batch after batch until nothing is due, the receiver fails, or enough was asked of it."""
+        self.receiver.heartbeat(now=self._now())
         queue = deque(self.receiver.batches(_due(self.ledger, self.receiver, now=self.began_at)))
         while queue and self._may_go_on():
             self._handle(queue.popleft(), queue)

@@ -104,3 +104,7 @@ class Receiver(Protocol):
     def send(self, batch: Sequence[Notice], *, now: datetime) -> Outcome:
         """Make one request; never raises for a failure of the receiver."""
         ...
+
+    def heartbeat(self, *, now: datetime) -> None:
+        """Let the receiver know that somebody looks, where it asks for that; a failure is for it to miss."""
+        ...

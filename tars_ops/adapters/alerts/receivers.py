@@ -48,6 +48,9 @@ class AlertmanagerConfig(_Common):
     """Firing alerts are sent again this often, so that a restarted server regains them."""
     holds_s: Seconds = 26 * 3600.0
     """An alert that is no longer sent ends after this; longer than a day, so that it outlives the next daily run."""
+    watchdog_s: Seconds | None = None
+    """Send an alert `Watchdog` with every round that ends after so many seconds; whoever it is routed to notices when
+    it stays away, because then no daemon runs. Longer than two rounds, for example 300."""
     token_env: SecretName | None = None
     """Variable with a bearer token."""
     ca: Annotated[str, AfterValidator(require_file)] | None = None

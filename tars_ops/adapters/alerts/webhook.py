@@ -57,6 +57,9 @@ class Webhook:
         """Divide into one request per release, of at most 100 alerts; more alerts make more requests."""
         return by_release(due, at_most=BATCH)
 
+    def heartbeat(self, *, now: datetime) -> None:
+        """Nothing: a person or a pager is not told that all is well."""
+
     def send(self, batch: Sequence[Notice], *, now: datetime) -> Outcome:
         """Post one group of alerts."""
         body = json.dumps(payload(batch, self.origin, receiver=self.name)).encode()

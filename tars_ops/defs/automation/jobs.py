@@ -11,8 +11,7 @@ from datetime import datetime
 import dagster as dg
 
 from tars_ops.adapters.settings import load_settings
-from tars_ops.core.release import day_key
-from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, split
+from tars_ops.defs.partitions import RELEASE_DAYS, RELEASES, names
 
 AUTOSTART = load_settings().autostart
 SENSOR_STATUS = dg.DefaultSensorStatus.RUNNING if AUTOSTART else dg.DefaultSensorStatus.STOPPED
@@ -27,6 +26,8 @@ JUDGE_RUNNING_DAY = "judge_running_day"
 def tags_of(partition_key: str) -> dict[str, str]:
     """Return the tags of a run; the queue lets one run per release through at a time and goes by them.
 
+    A partition of any name gets them: one that is no release fails in its own run, not the backfill that it is in.
+
     Examples
     --------
     >>> tags_of("day_03|tars@1.0.1")
@@ -34,8 +35,8 @@ def tags_of(partition_key: str) -> dict[str, str]:
     >>> tags_of("tars@1.0.1")
     {'tars_ops/release': 'tars@1.0.1'}
     """
-    release, day = split(partition_key)
-    return {RELEASE_TAG: release, **({DAY_TAG: day_key(day)} if day else {})}
+    day, release = names(partition_key)
+    return {RELEASE_TAG: release, **({DAY_TAG: day} if day else {})}
 
 
 def tags_of_ga(partition_key: str) -> dict[str, str]:

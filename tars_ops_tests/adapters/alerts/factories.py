@@ -82,6 +82,7 @@ class Listener:
     answer: Callable[[Sequence[Notice]], Outcome] = field(default=lambda _: Sent())
     taken: list[Notice] = field(default_factory=list)
     n_requests: int = 0
+    heard_at: datetime | None = None
 
     def batches(self, due: Sequence[Notice]) -> list[tuple[Notice, ...]]:
         return [tuple(due[at : at + self.batch]) for at in range(0, len(due), self.batch)]
@@ -92,6 +93,9 @@ class Listener:
         if isinstance(outcome, Sent):
             self.taken += batch
         return outcome
+
+    def heartbeat(self, *, now: datetime) -> None:
+        self.heard_at = now
 
     def states(self) -> dict[str, str]:
         """What the receiver believes of each service now."""

@@ -27,6 +27,7 @@ from tars_ops_tests.adapters.alerts.factories import (
     Desk,
     Listener,
     alert,
+    alertmanager,
     courier,
     later,
     many,
@@ -445,3 +446,23 @@ def test_a_process_killed_while_it_delivers_loses_nothing_and_doubles_at_most_on
     assert victim[0].returncode == 0
     assert (len(keys), sum(keys.values())) == (80, 90)
     assert sorted(requests.values()) == [1] * 7 + [2]
+
+
+def test_every_round_lets_the_receiver_know_that_somebody_looks(tmp_path: Path) -> None:
+    outbox, listener = outbox_at(tmp_path), Listener()
+
+    courier(outbox, listener).deliver(now=NOW)
+    outbox.close()
+
+    assert (listener.heard_at, listener.n_requests) == (NOW, 0)
+
+
+@pytest.mark.parametrize(("watchdog_s", "n_requests"), [(None, 0), (300.0, 1)])
+def test_an_alertmanager_gets_a_watchdog_only_where_the_file_asks_for_one(
+    watchdog_s: float | None, n_requests: int
+) -> None:
+    with serving(Desk()) as desk:
+        alertmanager(desk.url, watchdog_s=watchdog_s).heartbeat(now=NOW)
+
+    assert len(desk.calls) == n_requests
+    assert [one["labels"]["alertname"] for call in desk.calls for one in call.json] == ["Watchdog"] * n_requests
