@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tars_ops.adapters.alerts.configured import Configured
 from tars_ops.adapters.alerts.notice import AlertState, Notice, Outcome, Pace
 from tars_ops.adapters.alerts.receivers import AlertmanagerConfig
 from tars_ops.adapters.alerts.transport import Endpoint
 from tars_ops.adapters.alerts.wording import Origin, annotations_of, labels_of, stamp
-from tars_ops.core.verdict import Severity
 
 WATCHDOG = "Watchdog"
 BATCH = 64
@@ -27,27 +27,11 @@ _SHORTEST = timedelta(milliseconds=1)  # it refuses an alert that does not start
 
 
 @dataclass(frozen=True)
-class Alertmanager:
+class Alertmanager(Configured):
     """One Alertmanager, API v2."""
 
     config: AlertmanagerConfig
-    origin: Origin
     token: str | None = field(default=None, repr=False)
-
-    @property
-    def name(self) -> str:
-        """Name in the receivers file."""
-        return self.config.name
-
-    @property
-    def at_least(self) -> Severity:
-        """The mildest severity that it is told of."""
-        return self.config.at_least
-
-    @property
-    def max_requests(self) -> int:
-        """Requests in one round, at most."""
-        return self.config.max_requests
 
     @property
     def pace(self) -> Pace:

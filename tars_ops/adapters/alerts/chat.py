@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
+from tars_ops.adapters.alerts.configured import Configured
 from tars_ops.adapters.alerts.notice import AlertState, Deferred, Notice, Outcome, Pace, Sent
 from tars_ops.adapters.alerts.receivers import AppriseConfig
 from tars_ops.adapters.alerts.transport import unlogged_requests
@@ -24,13 +25,12 @@ from tars_ops.adapters.alerts.wording import Origin, line
 from tars_ops.adapters.prometheus.address import RefusedAddressError, refuse_forbidden
 from tars_ops.adapters.prometheus.exchange import Quote
 from tars_ops.core.errors import ConfigurationError
-from tars_ops.core.verdict import Severity
 
 MOST_LINES = 20
 
 
 @dataclass(frozen=True)
-class Chat:
+class Chat(Configured):
     """One service that apprise knows.
 
     Raises
@@ -40,28 +40,12 @@ class Chat:
     """
 
     config: AppriseConfig
-    origin: Origin
     url: str = field(repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what could not be sent to."""
         with _quiet():
             self._service()
-
-    @property
-    def name(self) -> str:
-        """Name in the receivers file."""
-        return self.config.name
-
-    @property
-    def at_least(self) -> Severity:
-        """The mildest severity that it is told of."""
-        return self.config.at_least
-
-    @property
-    def max_requests(self) -> int:
-        """Messages in one round, at most."""
-        return self.config.max_requests
 
     @property
     def pace(self) -> Pace:
@@ -71,9 +55,6 @@ class Chat:
     def batches(self, due: Sequence[Notice]) -> list[tuple[Notice, ...]]:
         """Divide into one message per release."""
         return by_release(due)
-
-    def heartbeat(self, *, now: datetime) -> None:
-        """Nothing: a person or a pager is not told that all is well."""
 
     def send(self, batch: Sequence[Notice], *, now: datetime) -> Outcome:  # noqa: ARG002 - a message has its own date
         """Send one message; apprise says only whether it was taken."""

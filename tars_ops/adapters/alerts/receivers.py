@@ -27,7 +27,9 @@ SecretName = Annotated[str, Field(pattern=rf"^{SECRET_PREFIX}[A-Z0-9_]+$")]
 Seconds = Annotated[float, Field(ge=1, le=30 * 86400)]
 
 
-class _Common(Frozen):
+class ReceiverSettings(Frozen):
+    """What every receiver has."""
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
     """What the outbox and messages call it; under a new name everything is told again."""
     at_least: Severity = Severity.LOW
@@ -38,7 +40,7 @@ class _Common(Frozen):
     """Seconds that one request may take in all."""
 
 
-class AlertmanagerConfig(_Common):
+class AlertmanagerConfig(ReceiverSettings):
     """An Alertmanager with the API v2."""
 
     kind: Literal["alertmanager"]
@@ -57,7 +59,7 @@ class AlertmanagerConfig(_Common):
     """File of the certificate authority."""
 
 
-class WebhookConfig(_Common):
+class WebhookConfig(ReceiverSettings):
     """Anything that takes JSON over HTTP."""
 
     kind: Literal["webhook"]
@@ -78,7 +80,7 @@ class WebhookConfig(_Common):
         return self
 
 
-class AppriseConfig(_Common):
+class AppriseConfig(ReceiverSettings):
     """Chat, mail or a pager, through apprise."""
 
     kind: Literal["apprise"]

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tars_ops.adapters.alerts.configured import Configured
 from tars_ops.adapters.alerts.notice import AlertState, Notice, Outcome, Pace
 from tars_ops.adapters.alerts.receivers import WebhookConfig
 from tars_ops.adapters.alerts.transport import Endpoint, secret_parts
 from tars_ops.adapters.alerts.wording import Origin, annotations_of, labels_of, stamp
-from tars_ops.core.verdict import Severity
 
 BATCH = 100
 NOT_ENDED = "0001-01-01T00:00:00Z"
@@ -25,28 +25,12 @@ SIGNATURE, KEY = "X-Tars-Ops-Signature", "Idempotency-Key"
 
 
 @dataclass(frozen=True)
-class Webhook:
+class Webhook(Configured):
     """One address that takes signed JSON."""
 
     config: WebhookConfig
-    origin: Origin
     url: str = field(repr=False)
     secret: str = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """Name in the receivers file."""
-        return self.config.name
-
-    @property
-    def at_least(self) -> Severity:
-        """The mildest severity that it is told of."""
-        return self.config.at_least
-
-    @property
-    def max_requests(self) -> int:
-        """Requests in one round, at most."""
-        return self.config.max_requests
 
     @property
     def pace(self) -> Pace:
@@ -56,9 +40,6 @@ class Webhook:
     def batches(self, due: Sequence[Notice]) -> list[tuple[Notice, ...]]:
         """Divide into one request per release, of at most 100 alerts; more alerts make more requests."""
         return by_release(due, at_most=BATCH)
-
-    def heartbeat(self, *, now: datetime) -> None:
-        """Nothing: a person or a pager is not told that all is well."""
 
     def send(self, batch: Sequence[Notice], *, now: datetime) -> Outcome:
         """Post one group of alerts."""
