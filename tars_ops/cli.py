@@ -19,6 +19,8 @@ from tars_ops.core.errors import TarsOpsError, UsageError
 from tars_ops.core.lifecycle import Choice
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tars_ops.core.policy import Policy
     from tars_ops.core.watch.running import RunningDay
     from tars_ops.session import Session
@@ -447,10 +449,10 @@ def policy_check(files: tuple[Path, ...]) -> None:
 # -- the door -----------------------------------------------------------------------------------------------------
 
 
-def main() -> None:
-    """Run a command; every error of the project ends in its own exit code."""
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command, by default that of this process; every error of the project ends in its own exit code."""
     try:
-        cli.main(prog_name="tars-ops", standalone_mode=False)
+        cli.main(args=args, prog_name="tars-ops", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)

@@ -22,17 +22,17 @@ BECAUSE = ("--why", "known and accepted")
 def home(tmp_path: Path) -> Home:
     """A home with one release that nothing was judged of."""
     made = Home(tmp_path, "recording:demo")
-    assert made.run(*ADD).code == 0
+    assert made.call(*ADD).code == 0
     return made
 
 
 def told(home: Home) -> list[tuple[str, str]]:
-    shown = home.run("release", "show", KEY, "--json").json
+    shown = home.call("release", "show", KEY, "--json").json
     return [(one["code"], one["to_state"]) for one in shown["history"]]
 
 
 def test_a_registered_release_begins_its_history_and_adding_it_again_adds_nothing(home: Home) -> None:
-    home.run(*ADD)
+    home.call(*ADD)
 
     assert told(home) == [("registered", "candidate"), ("ga_started", "baselining")]
 
@@ -40,17 +40,17 @@ def test_a_registered_release_begins_its_history_and_adding_it_again_adds_nothin
 def test_a_release_of_tomorrow_is_a_candidate(tmp_path: Path) -> None:
     home = Home(tmp_path, "recording:demo")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0).isoformat()
-    home.run("release", "add", KEY, "--ga", tomorrow)
+    home.call("release", "add", KEY, "--ga", tomorrow)
 
     assert told(home) == [("registered", "candidate")]
 
 
 def test_a_decision_is_recorded_with_who_and_why_and_shown(home: Home) -> None:
-    home.run("watch", KEY, "--day", "1")
-    closer = home.run(*DECIDE, "watch-closer", *BECAUSE, "--by", "Ada Lovelace")
-    kept = home.run(*DECIDE, "keep", *BECAUSE, "--json")
-    shown = home.run("release", "show", KEY)
-    listed = home.run("release", "list")
+    home.call("watch", KEY, "--day", "1")
+    closer = home.call(*DECIDE, "watch-closer", *BECAUSE, "--by", "Ada Lovelace")
+    kept = home.call(*DECIDE, "keep", *BECAUSE, "--json")
+    shown = home.call("release", "show", KEY)
+    listed = home.call("release", "list")
 
     assert (closer.code, kept.code) == (0, 0), closer.err + kept.err
     assert closer.out == f"{KEY} is at risk: watch-closer decided by Ada Lovelace (known and accepted)\n"
@@ -67,17 +67,17 @@ def test_a_decision_is_recorded_with_who_and_why_and_shown(home: Home) -> None:
 
 
 def test_what_a_person_decided_is_not_undone_by_judging_the_same_day_again(home: Home) -> None:
-    home.run("watch", KEY, "--day", "2")
-    home.run(*DECIDE, "watch-closer", *BECAUSE)
+    home.call("watch", KEY, "--day", "2")
+    home.call(*DECIDE, "watch-closer", *BECAUSE)
 
-    home.run("watch", KEY, "--day", "2")
+    home.call("watch", KEY, "--day", "2")
 
     assert told(home)[-1] == ("decided_watch_closer", "at_risk")
 
 
 def test_a_release_that_is_rolled_back_stays_so(home: Home) -> None:
-    back = home.run(*DECIDE, "roll-back", *BECAUSE)
-    kept = home.run(*DECIDE, "keep", *BECAUSE)
+    back = home.call(*DECIDE, "roll-back", *BECAUSE)
+    kept = home.call(*DECIDE, "keep", *BECAUSE)
 
     assert back.code == 0, back.err
     assert kept.code == 64
@@ -86,9 +86,9 @@ def test_a_release_that_is_rolled_back_stays_so(home: Home) -> None:
 
 
 def test_an_extended_release_has_more_days_and_may_be_added_again_as_it_was(home: Home) -> None:
-    extended = home.run(*DECIDE, "extend", *BECAUSE, "--days", "5")
-    again = home.run(*ADD)
-    listed = json.loads(home.run("release", "list", "--json").out)
+    extended = home.call(*DECIDE, "extend", *BECAUSE, "--days", "5")
+    again = home.call(*ADD)
+    listed = json.loads(home.call("release", "list", "--json").out)
 
     assert (extended.code, again.code) == (0, 0), extended.err + again.err
     assert [(one["n_days"], one["state"]) for one in listed] == [(5, "baselining")]
@@ -98,7 +98,7 @@ def test_an_extended_release_has_more_days_and_may_be_added_again_as_it_was(home
 def unmoved(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home on which everything is refused."""
     made = Home(tmp_path_factory.mktemp("unmoved"), "recording:demo")
-    assert made.run(*ADD).code == 0
+    assert made.call(*ADD).code == 0
     return made
 
 
@@ -122,8 +122,8 @@ def test_a_decision_that_cannot_be_says_why(unmoved: Home, args: tuple[str, ...]
 def test_a_history_that_was_changed_is_tampered(home: Home) -> None:
     (home.root / "store" / "pointers" / KEY / HISTORY / "000001.json").unlink()
 
-    shown = home.run("release", "show", KEY)
-    decided = home.run(*DECIDE, "roll-back", *BECAUSE)
+    shown = home.call("release", "show", KEY)
+    decided = home.call(*DECIDE, "roll-back", *BECAUSE)
 
     assert (shown.code, decided.code) == (12, 12)
     assert "some are gone" in shown.err

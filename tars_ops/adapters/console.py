@@ -84,7 +84,7 @@ def say_history(console: Console, entries: Sequence[Entry]) -> None:
     for name in ("at (UTC)", "what", "state", "by", "evidence", "why"):
         table.add_column(name, no_wrap=name != "why")
     for one in entries:
-        moved = f"{one.from_state or 'unknown'} -> " if one.from_state is not one.to_state else ""
+        moved = f"{one.from_state} -> " if one.from_state not in {None, one.to_state} else ""
         evidence = (one.evidence_sha256 or "-")[:12]
         at = f"{one.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(at, one.code, moved + one.to_state, Text(one.by), evidence, Text(one.why))
