@@ -197,7 +197,7 @@ def test_a_day_that_is_not_over_is_refused_before_anything_is_fetched_or_frozen(
     assert (nothing_due.code, asked.code) == (75, 75), nothing_due.err + asked.err
     assert "day_01 of tars@1.0.1 ends at" in nothing_due.err
     assert "the GA day of tars@1.0.1 ends at" in asked.err
-    assert home.store.children("tars@1.0.1") == ["release"]
+    assert home.store.children("tars@1.0.1") == ["history", "release"]
 
 
 def test_a_day_beyond_the_watch_is_a_wrong_command(demo: tuple[Home, dict, dict]) -> None:
