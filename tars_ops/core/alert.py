@@ -121,6 +121,7 @@ def _alert(gate: Gate, claim: Claim, seen: Seen, unknown: Severity) -> Alert:
 
 def _summary(gate: Gate, claim: Claim, seen: Seen) -> str:
     where = seen.release + (f", {seen.when}" if seen.when else "")
-    about = "" if claim.service == ALL_SERVICES else f" for {claim.service}"
-    said = "is not known" if claim.verdict is Verdict.UNKNOWN else "does not hold"
-    return at_most(f"{where}: {gate.name.replace('_', ' ')} {said}{about}: {claim.reason}", 300)
+    said = f"{gate.alert.words} (unknown)" if claim.verdict is Verdict.UNKNOWN else gate.alert.words
+    service = "" if claim.service == ALL_SERVICES else claim.service
+    about = " of ".join(one for one in (gate.kpi, service) if one)
+    return at_most(f"{where}: {said}{', ' if about else ''}{about}: {claim.reason}", 300)

@@ -38,6 +38,17 @@ class AlertName(StrEnum):
     DAY_NOT_JUDGED = "DayNotJudged"
     RECEIVER_FAILS = "ReceiverFails"
 
+    @property
+    def words(self) -> str:
+        """The name as words of a sentence.
+
+        Examples
+        --------
+        >>> AlertName.BUDGET_BURNS_FAST.words, AlertName.KPI_DRIFTED.words
+        ('budget burns fast', 'KPI drifted')
+        """
+        return self.name.lower().replace("_", " ").replace("kpi", "KPI")
+
 
 Figure = str | int | float | None
 """A number in its base unit, a word, or None for unknown."""

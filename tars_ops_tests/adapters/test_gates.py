@@ -183,8 +183,8 @@ def test_the_alerts_of_a_day_are_those_of_its_gates(judged: str) -> None:
         (AlertName.HEALTH_LOW, "*"),
     }
     assert found[AlertName.OBJECTIVE_BROKEN, "reports"].summary == (
-        "tars@1.0.1, day_03: availability keeps its objective does not hold for reports: 98.988 % of 7512 events were "
-        "good, promised are 99.900 % (76 bad; chance 9e-49 if the promise held)"
+        "tars@1.0.1, day_03: objective broken, availability of reports: 98.988 % of 7512 events were good, "
+        "promised are 99.900 % (76 bad; chance 9e-49 if the promise held)"
     )
 
 

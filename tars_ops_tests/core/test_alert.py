@@ -149,19 +149,23 @@ def test_what_is_not_known_is_at_most_as_severe_as_the_policy_says(
         (
             claim("api", Verdict.FAIL),
             {},
-            "tars@1.0.1, day_02: it holds does not hold for api: 95 % of 100 events were good",
+            "tars@1.0.1, day_02: objective broken, availability of api: 95 % of 100 events were good",
         ),
         (
             claim("api", Verdict.FAIL),
             {"provisional": True},
-            "tars@1.0.1, day_02, so far: it holds does not hold for api: 95 % of 100 events were good",
+            "tars@1.0.1, day_02, so far: objective broken, availability of api: 95 % of 100 events were good",
         ),
         (
             claim("api", Verdict.UNKNOWN, "no data"),
             {"day": 0},
-            "tars@1.0.1, the GA day: it holds is not known for api: no data",
+            "tars@1.0.1, the GA day: objective broken (unknown), availability of api: no data",
         ),
-        (claim(ALL_SERVICES, Verdict.FAIL, "it broke"), {"day": None}, "tars@1.0.1: it holds does not hold: it broke"),
+        (
+            claim(ALL_SERVICES, Verdict.FAIL, "it broke"),
+            {"day": None},
+            "tars@1.0.1: objective broken, availability: it broke",
+        ),
     ],
     ids=["day", "running day", "ga day", "no day"],
 )
@@ -181,4 +185,4 @@ def test_a_text_of_a_server_cannot_break_the_line_or_flood_the_page() -> None:
     assert (len(found.summary), len(found.description)) == (300, 1000)
     assert "\n" not in found.summary + found.description
     assert "\x1b" not in found.summary + found.description
-    assert found.summary.startswith("tars@1.0.1, day_02: it holds is not known for api: a b")
+    assert found.summary.startswith("tars@1.0.1, day_02: objective broken (unknown), availability of api: a b")
