@@ -7,7 +7,7 @@ Claims on objectives come from the policies, so a new SLO has its gate without c
 All gates of a run are checked in one step, because a step costs more than a gate; each can also be checked alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
@@ -15,7 +15,7 @@ from tars_ops.adapters.catalogue import DAILY_TELEMETRY, GA_TELEMETRY, Kind
 from tars_ops.adapters.gates import Checked, Gates
 from tars_ops.adapters.policies import Policies
 from tars_ops.adapters.settings import load_settings
-from tars_ops.core.gate import Gate
+from tars_ops.core.gate import Figure, Gate
 from tars_ops.core.gates import of_baseline, of_day, of_running_day, of_telemetry, of_verdict
 from tars_ops.core.gates.promise import promised_gate
 from tars_ops.core.verdict import Severity, Verdict
@@ -126,9 +126,14 @@ def _evidence(checked: Checked) -> dict[str, dg.MetadataValue | str | float | in
         "findings": table(
             [{"service": one.service, "verdict": one.verdict.value, "reason": one.reason} for one in gate.claims]
         ),
-        "figures": table([{"service": one.service, **one.evidence} for one in gate.claims]),
+        "figures": table([{"service": one.service, **_short(one.evidence)} for one in gate.claims]),
         **_runbook(gate),
     }
+
+
+def _short(evidence: Mapping[str, Figure]) -> dict[str, Figure]:
+    """Round to six digits: with all seventeen the table is wider than the page; the artifact keeps them."""
+    return {name: float(f"{one:.6g}") if isinstance(one, float) else one for name, one in evidence.items()}
 
 
 def _runbook(gate: Gate) -> dict[str, dg.MetadataValue]:

@@ -55,14 +55,17 @@ class Service:
 
     def samples(self, at: float) -> Iterator[tuple[str, str, int]]:
         """Yield name, labels and value of every series at an instant."""
-        n_total = int(REQUESTS_PER_S * (at - self.began_at))
-        n_bad = int(self.failing_ratio * n_total)
-        if self.broken_at and at > self.broken_at:
-            n_bad += int(REQUESTS_PER_S * (1 - self.failing_ratio) * (at - self.broken_at))
-        yield "http_requests_total", f'{self.labels},status="200"', n_total - n_bad
+        well_s = min(at, self.broken_at or at) - self.began_at
+        n_bad = int(REQUESTS_PER_S * (self.failing_ratio * well_s + max(0.0, at - self.began_at - well_s)))
+        n_good = int(REQUESTS_PER_S * (1 - self.failing_ratio) * well_s)
+        yield "http_requests_total", f'{self.labels},status="200"', n_good
         yield "http_requests_total", f'{self.labels},status="500"', n_bad
         for bound, share in SHARE_BELOW.items():
-            yield "http_request_duration_seconds_bucket", f'{self.labels},le="{bound}"', int(share * n_total)
+            yield (
+                "http_request_duration_seconds_bucket",
+                f'{self.labels},le="{bound}"',
+                int(share * REQUESTS_PER_S * (at - self.began_at)),
+            )
 
     def serve(self) -> None:
         """Answer scrapes until it dies."""

@@ -94,6 +94,16 @@ def test_a_figure_that_nobody_knows_is_a_dash_in_the_table_and_no_number() -> No
     assert [record.data for record in figures.records] == [{"service": "api", "sli_ratio": "-", "n_total": 3}]
 
 
+def test_a_figure_has_six_digits_in_the_table_so_that_it_fits_a_page() -> None:
+    found = result(checked(claim(Verdict.FAIL, sli_ratio=0.9898828541001065, n_total=12345678)))
+    figures = found.metadata["figures"]
+
+    assert isinstance(figures, dg.TableMetadataValue)
+    assert [record.data for record in figures.records] == [
+        {"service": "api", "sli_ratio": 0.989883, "n_total": 12345678}
+    ]
+
+
 def test_a_gate_that_nothing_was_said_about_does_not_pass() -> None:
     found = result(checked())
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,8 @@ LOCATION, REPOSITORY = "tars_ops", "__repository__"
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 START_DEADLINE_S = 180.0
 PAGE_DEADLINE_S = 60.0
+RUN_DEADLINE_S = 240.0
+UNDER_WAY = {"REQUESTED", "QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING", "CANCELLING", "FAILING"}
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -54,10 +56,75 @@ class DagsterUi(ServerProcess):
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
+    def run(self, run_id: str) -> Run:
+        """Wait until a run is over and say what came of it."""
+        query = f"query ($id: ID!) {{ found: runOrError(runId: $id) {{ ... on Run {{ {_RUN} }} }} }}"
+        return _run(self._settled(query, id=run_id))
+
+    def backfill(self, backfill_id: str) -> Backfill:
+        """Wait until a backfill is over and say what came of it."""
+        query = f"""query ($id: String!) {{ found: partitionBackfillOrError(backfillId: $id) {{
+            ... on PartitionBackfill {{ status runs(limit: 100) {{ {_RUN} }} }} }} }}"""
+        found = self._settled(query, id=backfill_id)
+        return Backfill(found["status"], tuple(_run(one) for one in found["runs"]))
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds that the daemon has to do."""
+        deadline = time.monotonic() + RUN_DEADLINE_S
+        while not holds():
+            assert time.monotonic() < deadline, self.written[-3000:]
+            time.sleep(1)
+
+    def _settled(self, query: str, **variables: object) -> dict[str, Any]:
+        deadline = time.monotonic() + RUN_DEADLINE_S
+        while (found := self.ask(query, **variables)["found"])["status"] in UNDER_WAY:
+            assert time.monotonic() < deadline, f"{found}\n{self.written[-3000:]}"
+            time.sleep(1)
+        return found
+
     @property
     def written(self) -> str:
         """What the servers wrote so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+_RUN = "runId status jobName startTime endTime tags { key value }"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is over."""
+
+    run_id: str
+    status: str
+    job: str
+    tags: dict[str, str]
+    start_s: float
+    """Seconds since 1970."""
+    end_s: float
+
+    @property
+    def partition(self) -> str:
+        """What it was launched for."""
+        return self.tags.get("dagster/partition", "")
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A backfill that is over, with its runs."""
+
+    status: str
+    runs: tuple[Run, ...]
+
+    @property
+    def partitions(self) -> list[str]:
+        """The partition of each run, sorted; one that ran twice is there twice."""
+        return sorted(run.partition for run in self.runs)
+
+
+def _run(found: dict[str, Any]) -> Run:
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    return Run(found["runId"], found["status"], found["jobName"], tags, found["startTime"] or 0, found["endTime"] or 0)
 
 
 @contextmanager
@@ -146,21 +213,34 @@ class Operator:
         self.open(f"/assets/{asset}?view=partitions&partition={quote(partition, safe='')}")
         self.sees("Metadata")
 
-    def open_gate(self, asset: str, gate: str, *, day: str, release: str) -> None:
-        """Open what a gate said of one day of a release."""
+    def open_gate(self, asset: str, gate: str, *, release: str, day: str = "") -> None:
+        """Open what a gate said of a release, or of one day of it."""
         self.open(f"/assets/{asset}?view=checks&checkDetail={gate}")
         self.sees("Latest execution")
         self.page.get_by_text("Partitions", exact=True).last.click()
-        self.page.get_by_text(day, exact=True).first.click()
-        self.page.get_by_text(release, exact=True).first.click()
-        self.sees(f"{day}|{release}")
+        lists = self.page.get_by_placeholder("Filter by").first
+        for key in filter(None, (day, release)):
+            lists.locator(f"xpath=following::*[text()='{key}']").first.click()
+        self.sees(f"{day}|{release}" if day else release)
         self.sees("Metadata")
+
+    def open_history_of(self, asset: str, gate: str) -> Locator:
+        """Open every evaluation of a gate, newest first, and return the rows."""
+        self.open(f"/assets/{asset}?view=checks&checkDetail={gate}")
+        self.page.get_by_text("Execution history", exact=True).last.click()
+        self.sees("Target materialization")
+        return self.page.locator("tr").filter(has_text="|")
 
     def choose(self, job: str, *dimensions: Sequence[str]) -> Locator:
         """Open the launch dialog of a job, choose partitions in each dimension and return the dialog."""
-        self.open(f"/locations/{LOCATION}/jobs/{job}/partitions")
-        self.page.get_by_role("button").filter(has_text="Materialize").first.click()
-        dialog = self.page.get_by_role("dialog").filter(has_text="Launch runs")
+        return self._choose(f"/locations/{LOCATION}/jobs/{job}/partitions", dimensions)
+
+    def choose_of_asset(self, asset: str, *dimensions: Sequence[str]) -> Locator:
+        """Do the same on the page of an asset, without a job."""
+        return self._choose(f"/assets/{asset}?view=partitions", dimensions)
+
+    def _choose(self, path: str, dimensions: Sequence[Sequence[str]]) -> Locator:
+        dialog = self._launch_dialog(path)
         for keys in dimensions:
             dialog.get_by_text("Select a partition or create one").first.click()
             for key in keys:
@@ -168,12 +248,77 @@ class Operator:
             self.page.keyboard.press("Escape")
         return dialog
 
-    def backfill(self, job: str, *dimensions: Sequence[str]) -> str:
-        """Launch a backfill, follow the link of its notice and return its identifier."""
-        self.choose(job, *dimensions).get_by_role("button").filter(has_text="Launch backfill").click()
+    def _launch_dialog(self, path: str) -> Locator:
+        self.open(path)
+        self.page.get_by_role("button").filter(has_text="Materialize").first.click()
+        return self.page.get_by_role("dialog").filter(has_text="Launch runs")
+
+    def add_partition(self, job: str, key: str) -> None:
+        """Add a partition in the launch dialog, as anybody can who sees it."""
+        self._launch_dialog(f"/locations/{LOCATION}/jobs/{job}/partitions").get_by_text("Add a partition").click()
+        self.page.get_by_placeholder("name", exact=True).fill(key)
+        self.page.get_by_role("button").filter(has_text="Save").click()
+        self.page.get_by_text("Partition name", exact=True).wait_for(state="hidden")
+
+    def configure(self, dialog: Locator, config: str) -> None:
+        """Give the runs of a launch dialog their configuration, in YAML."""
+        dialog.get_by_text("Config", exact=True).click()
+        dialog.get_by_role("button").filter(has_text="Add config").click()
+        self._write(config)
+        self.page.get_by_role("button").filter(has_text="Save config").last.click()
+
+    def launch(self, dialog: Locator) -> str:
+        """Launch the one run of a dialog and return its identifier."""
+        return self.launch_by(dialog.get_by_role("button").filter(has_text="Launch 1 run"))
+
+    def launch_from_launchpad(self, job: str, config: str) -> str:
+        """Write the configuration of a job into its launchpad, launch it and return the run."""
+        self.open(f"/locations/{LOCATION}/jobs/{job}/playground")
+        self._write(config)
+        self.sees("No errors")
+        return self.launch_by(self.page.get_by_role("button").filter(has_text="Launch Run").last)
+
+    def launch_again_from_failure(self, run_id: str) -> str:
+        """Re-execute a failed run from the step that failed, and return the new run."""
+        self.open(f"/runs/{run_id}")
+        button = self.page.get_by_role("button").filter(has_text="Re-execute all")
+        button.locator("xpath=following::button[1]").click()
+        return self.launch_by(self.page.get_by_role("menuitem").filter(has_text="From failure"))
+
+    def backfill(self, dialog: Locator) -> str:
+        """Launch the backfill of a dialog, follow the link of its notice and return its identifier."""
+        dialog.get_by_role("button").filter(has_text="Launch backfill").click()
         self.page.get_by_text("View", exact=True).last.click()
         self.page.wait_for_url("**/runs/b/**")
         return urlsplit(self.page.url).path.split("/")[3]
+
+    def switch_of(self, name: str) -> Locator:
+        """Return the switch of a sensor or schedule on the page *Automation*."""
+        row = self.page.get_by_text(name, exact=True).locator(
+            "xpath=ancestor::*[count(.//input[@type='checkbox'])=2][1]"  # one to select it, one to switch it
+        )
+        return row.locator("input[type=checkbox]").last
+
+    def switched_on(self, names: Sequence[str]) -> list[str]:
+        """Open *Automation* and return which of these sensors and schedules are switched on."""
+        self.open("/automation")
+        for name in names:
+            self.sees(name)
+        self.page.wait_for_load_state("networkidle")  # the switches are set after the rows are drawn
+        return [name for name in names if self.switch_of(name).is_checked()]
+
+    def _write(self, text: str) -> None:
+        self.page.locator(".CodeMirror").last.click()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(text)
+
+    def launch_by(self, button: Locator) -> str:
+        """Click what launches a run and return its identifier."""
+        with self.page.expect_response(lambda reply: "op=Launch" in reply.url) as reply:
+            button.click()
+        (answer,) = reply.value.json()["data"].values()
+        launched = answer["launchMultipleRunsResult"][0] if "launchMultipleRunsResult" in answer else answer
+        return launched["run"]["id"]
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class Burn(Frozen):
     short: BurnWindow
     """The window that shows that it has not stopped."""
     n_expected: int
-    """Scrapes that the short window holds."""
+    """Scrapes that the short window holds, from the first one of the service on."""
     n_arrived: int
     """Scrapes of the short window that left a sample, of the service's best series."""
     since_at: Instant | None
@@ -69,6 +69,14 @@ class BurnSlots(NamedTuple):
     n_short: int
 
 
+class Scrapes(NamedTuple):
+    """How much of a service arrived, slot by slot."""
+
+    start_ms: IntArray
+    arrived: IntArray
+    expected: IntArray
+
+
 class _Slots(NamedTuple):
     """One KPI of one service, slot by slot, up to now."""
 
@@ -76,6 +84,7 @@ class _Slots(NamedTuple):
     bad: IntArray
     total: IntArray
     arrived: IntArray
+    expected: IntArray
 
     def last(self, n: int) -> _Slots:
         return _Slots(*(column[-n:] for column in self))
@@ -126,7 +135,7 @@ def burn_now(telemetry: Telemetry, release: Release, policy: Policy, name: str, 
         limit=burn_limit(policy, objective),
         long=_window(long, objective),
         short=_window(short, objective),
-        n_expected=len(short.total) * (telemetry.quality.slot_s // telemetry.quality.scrape_interval_s),
+        n_expected=int(short.expected.sum()),
         n_arrived=int(short.arrived.sum()),
         since_at=None,
     )
@@ -141,10 +150,25 @@ def burn_now(telemetry: Telemetry, release: Release, policy: Policy, name: str, 
 
 
 def _slots(telemetry: Telemetry, policy: Policy, name: str, service: str) -> _Slots:
-    scrapes = count_table(telemetry, arrivals_of(name), les=(TOTAL,))
-    arrived = scrapes.of(service)[0] if service in scrapes.services else np.zeros_like(scrapes.slot_ms)
+    scrapes = scrapes_of(telemetry, name, service)
     bad, total = _events(telemetry, policy, name, service)
-    return _Slots(scrapes.slot_ms, bad, total, arrived)
+    return _Slots(scrapes.start_ms, bad, total, scrapes.arrived, scrapes.expected)
+
+
+def scrapes_of(telemetry: Telemetry, name: str, service: str) -> Scrapes:
+    """Return the scrapes of a service that arrived in each slot, and those that were to be expected.
+
+    A service is awaited from its first scrape on: its processes need a while to come up, and a release that was seen
+    running has its GA at the beginning of a minute. The slot of that scrape is as full as it is.
+    """
+    table = count_table(telemetry, arrivals_of(name), les=(TOTAL,))
+    arrived = table.of(service)[0] if service in table.services else np.zeros_like(table.slot_ms)
+    expected = np.full_like(table.slot_ms, telemetry.quality.slot_s // telemetry.quality.scrape_interval_s)
+    if arrived.any():
+        first = int(np.argmax(arrived > 0))
+        expected[:first] = 0
+        expected[first] = min(arrived[first], expected[first])
+    return Scrapes(table.slot_ms, arrived, expected)
 
 
 def _events(telemetry: Telemetry, policy: Policy, name: str, service: str) -> tuple[IntArray, IntArray]:

@@ -22,7 +22,7 @@ from tars_ops.core.release import Release, Window
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.verdict import Decision, Verdict, worst
 from tars_ops.core.watch.baseline import NO_DATA, GaBaseline, expected_services
-from tars_ops.core.watch.fast_burn import Burn, burn_now, burn_slots
+from tars_ops.core.watch.fast_burn import Burn, burn_now, burn_slots, scrapes_of
 from tars_ops.core.watch.measure import Measured, by_key, measure, why_unknown
 from tars_ops.core.watch.stability import Finding, expected, keeps_its_promise
 
@@ -170,10 +170,19 @@ def _seen(telemetry: Telemetry, promises: Policy) -> Iterator[tuple[str, str, st
     arrived = {(one.kpi, one.service) for one in telemetry.quality.series if one.n_arrived}
     for name in promises.slos:
         for service in expected_services(telemetry, promises):
-            missing = why_unknown(telemetry, promises, name, service)
+            missing = _missing(telemetry, promises, name, service)
             alive = service in telemetry.quality.services
             if not (missing == NO_DATA and alive and any(kpi == name for kpi, _ in arrived)):
                 yield name, service, missing
+
+
+def _missing(telemetry: Telemetry, promises: Policy, name: str, service: str) -> str | None:
+    """Say why a promise is not known on the GA day; what is missing from before a service came up does not count."""
+    said, found = why_unknown(telemetry, promises, name, service), telemetry.quality.of_series(name, service)
+    if said is None or found is None or telemetry.quality.why_unknown(name, service, min_coverage=0.0):
+        return said
+    n_expected = int(scrapes_of(telemetry, name, service).expected.sum())
+    return said if found.n_arrived < promises.measurement.min_coverage * n_expected else None
 
 
 def _so_far(

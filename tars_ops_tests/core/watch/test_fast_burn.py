@@ -175,6 +175,23 @@ def test_a_release_of_ten_minutes_is_judged_by_these_ten() -> None:
     assert (found.long.n_total, found.short.n_total) == (12000, 6000)
 
 
+@pytest.mark.parametrize(
+    ("arrived", "verdict"),
+    [
+        ((3, 5), Verdict.PASS),  # GA is the beginning of the minute in which it was seen
+        ((0, 3), Verdict.PASS),  # it has only just come up
+        ((0, 0, 2, 5), Verdict.PASS),
+        ((3, 3), Verdict.UNKNOWN),  # it came up, and scrapes are lost
+        ((3, 0), Verdict.UNKNOWN),
+        ((0, 0), Verdict.UNKNOWN),
+    ],
+)
+def test_a_service_is_awaited_from_its_first_scrape_on(arrived: tuple[int, ...], verdict: Verdict) -> None:
+    counted = Counted(newest_arrived=arrived, newest_total=tuple(1000 * n for n in arrived))
+
+    assert burn(counted, until=at(len(arrived) / 12)).verdict is verdict
+
+
 # Properties
 
 PER_SLOT_COUNTS = st.integers(0, 2000)

@@ -185,6 +185,26 @@ def test_a_service_that_falls_silent_is_unknown(against: GaBaseline | None) -> N
 
 
 @pytest.mark.parametrize(
+    ("arrived", "verdict"),
+    [
+        ((3, 5), Verdict.PASS),  # GA is the beginning of the minute in which it was seen
+        ((0, 0, 4, 5), Verdict.PASS),  # a roll-out takes its time
+        ((0, 0, 4, 3, 5), Verdict.UNKNOWN),
+    ],
+)
+def test_a_promise_of_the_ga_day_is_known_from_the_first_scrape_of_a_service_on(
+    arrived: tuple[int, ...], verdict: Verdict
+) -> None:
+    late = Counted(newest_arrived=arrived, newest_total=tuple(1000 * n for n in arrived))
+
+    found = judged({"api": late, "worker": STEADY}, until=at(len(arrived) / 12))
+
+    assert {k: one for (k, service), (one, _) in rows(found).items() if service == "api"} == dict.fromkeys(
+        ("availability", "p99_latency"), verdict
+    )
+
+
+@pytest.mark.parametrize(
     ("against", "policy"),
     [(baseline(), demo_policy()), (None, naming("api", "worker"))],
     ids=["seen on the GA day", "named by the policy"],
