@@ -56,9 +56,9 @@ class StoreIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ANN401 - any artifact
         """Keep a value; the same content again makes no new version."""
         kind = BY_ASSET[context.asset_key.to_user_string()]
-        release, day = split(context.partition_key)
-        at = _at(kind, day, getattr(obj, "as_of", 0))
         with reported():
+            release, day = split(context.partition_key)
+            at = _at(kind, day, getattr(obj, "as_of", 0))
             pointer = self.store.open().put(kind.key(release, at), kind.encode(obj, at))
         context.add_output_metadata(
             {
@@ -72,8 +72,8 @@ class StoreIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - any artifact
         """Read a value back, or all days of it where a release asks for days."""
         kind = BY_ASSET[context.asset_key.to_user_string()]
-        release, day = split(context.partition_key)
         with reported():
+            release, day = split(context.partition_key)
             store = self.store.open()
             if kind in OF_A_DAY and not day:
                 known = days_with(store, release, kind, up_to=self.store.release(release).release.n_days)

@@ -7,6 +7,7 @@ import pytest
 
 from tars_ops.core.errors import UsageError
 from tars_ops.defs.automation.jobs import WATCH_DAY, tags_of
+from tars_ops.defs.automation.policy import JUDGE_AGAIN, judge_again
 from tars_ops.defs.partitions import RELEASES, split
 from tars_ops_tests.defs.conftest import WEEK, Lineage
 
@@ -42,6 +43,18 @@ def test_a_run_of_a_partition_that_is_no_release_says_what_a_release_is(lineage:
 
     assert not done.success
     assert f"release '{NO_RELEASE}' is not `product@version`" in _description(done)
+
+
+def test_so_does_a_run_that_begins_with_reading_what_such_a_partition_cannot_have(lineage: Lineage) -> None:
+    lineage.instance.add_dynamic_partitions(RELEASES.name or "", [NO_RELEASE])
+    definitions = dg.Definitions.merge(lineage.definitions, dg.Definitions(jobs=[judge_again]))
+    job = definitions.resolve_job_def(JUDGE_AGAIN)
+
+    done = job.execute_in_process(instance=lineage.instance, partition_key=f"day_01|{NO_RELEASE}", raise_on_error=False)
+    failed = [event.step_failure_data.user_failure_data for event in done.all_events if event.is_step_failure]
+
+    assert failed
+    assert all(one and f"release '{NO_RELEASE}' is not `product@version`" in (one.description or "") for one in failed)
 
 
 def test_gates_without_a_partition_say_that_they_are_checked_with_their_asset(lineage: Lineage) -> None:

@@ -351,8 +351,9 @@ def _error(ui: DagsterUi, run: Run) -> str:
     query = """query ($id: ID!) { found: runOrError(runId: $id) { ... on Run { eventConnection { events {
         ... on ExecutionStepFailureEvent { failureMetadata { description } } } } } } }"""
     events = ui.ask(query, id=run.run_id)["found"]["eventConnection"]["events"]
-    (told,) = [one["failureMetadata"]["description"] for one in events if one.get("failureMetadata")]
-    return told
+    told = {one["failureMetadata"]["description"] for one in events if one.get("failureMetadata")}
+    assert len(told) == 1
+    return told.pop()
 
 
 @pytest.fixture(scope="module")
