@@ -260,7 +260,7 @@ def report(fleet: Sequence[Outage], waits: Waits, late: CatchUp, runs: Sequence[
     per_run_s, per_minute = late.cpu_s / max(1, len(late.runs)), 60 * len(late.runs) / took_s
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     return f"""Measured by `python -m tars_ops_tests.benchmarks.outage` on {today}: the real daemon,
-Prometheus and Alertmanager on {os.cpu_count()} cores, load average {load} (others work on the machine).
+Prometheus and Alertmanager on {os.cpu_count()} cores, busy: load average {load}.
 Scrapes every {SCRAPE_S} s, slots of 300 s, fast burn over 1 h and 5 min of an objective of 99.9 %, an hour of healthy
 history, `TARS_OPS_PROVISIONAL_EVERY_S={CADENCE_S}`. Services break at random instants, one after the other.
 
