@@ -49,7 +49,7 @@ ui: $(STATE)/run ## Dagster UI and daemon on 127.0.0.1:3000, on the instance of 
 # -- develop -----------------------------------------------------------------------------------------------------------
 
 test: $(STATE)/dev servers ## Install the servers the tests need, run every test
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile  # half of the time is waiting for real servers
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder  # half of the time is waiting for real servers
 
 servers: ## Install the Debian packages of requirements/debian.txt
 	@.ci/install-servers requirements/debian.txt

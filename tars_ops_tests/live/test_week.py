@@ -216,4 +216,4 @@ def test_a_server_that_is_gone_ends_in_its_own_exit_code_and_no_verdict(tmp_path
 
     assert done.code == 69, done.err
     assert "127.0.0.1:9" in done.err
-    assert home.store.children(WEEK) == ["release"]
+    assert home.store.children(WEEK) == ["history", "release"]
