@@ -29,7 +29,7 @@ def tick(lineage: Lineage, schedule: dg.ScheduleDefinition, at: datetime) -> lis
         },
         repository_def=lineage.definitions.get_repository_def(),
     )
-    return schedule.evaluate_tick(context).run_requests or []
+    return list(schedule.evaluate_tick(context).run_requests or [])
 
 
 def sensed(lineage: Lineage) -> list[dg.RunRequest]:
@@ -138,6 +138,18 @@ def test_a_verdict_that_is_being_made_is_not_requested(lineage: Lineage) -> None
     )
 
     assert sensed(lineage) == []
+
+
+def test_a_tick_without_time_leaves_the_rest_to_the_next_one(lineage: Lineage) -> None:
+    lineage.open()
+    lineage.watch(1)
+    store = StoreResource(url=lineage.url)
+
+    hurried = verdicts.look(store, [WEEK], {}, may_go_on=lambda: False)
+    calm = verdicts.look(store, [WEEK], hurried.marks, may_go_on=lambda: True)
+
+    assert (hurried.stale, hurried.marks) == ({}, {})
+    assert [as_of for as_of, _ in calm.stale[WEEK]] == [1]
 
 
 def test_a_release_with_nothing_new_is_not_read_again(lineage: Lineage) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from time import monotonic
+from typing import Final, NamedTuple
 
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +21,8 @@ from tars_ops.defs.automation.jobs import SENSOR_STATUS, judge_release, verdict_
 from tars_ops.defs.partitions import RELEASES
 from tars_ops.defs.resources import StoreResource
 
+BUDGET_S: Final = 20.0
+"""Seconds of one tick for comparing; the next one goes on."""
 MOST_REQUESTS: Final = 50
 """Requests of one tick; Dagster gives a tick 60 s."""
 _CURSOR = TypeAdapter(dict[str, str])
@@ -29,31 +32,59 @@ _CURSOR = TypeAdapter(dict[str, str])
 def verdict_follows_every_judged_day(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
     """Judge a release again as of each day whose evidence is new; a verdict that failed is tried again."""
     known = set(context.instance.get_dynamic_partitions(RELEASES.name or ""))
-    marks, now, opened = _marks(context.cursor), datetime.now(UTC), store.open()
-    seen: dict[str, str] = {}
-    requests: list[dg.RunRequest] = []
-    troubles: list[str] = []
-    for key in (key for key in store.releases() if key in known):
-        try:
-            registered = store.release(key)
-            seen[key] = mark = evidence_mark(opened, registered.release)
-            if marks.get(key) == mark:
-                continue
-            stale = list(stale_verdicts(opened, registered))
-        except TarsOpsError as error:
-            troubles.append(f"{key}: {error}")
-            seen.pop(key, None)
-            continue
-        if stale:
-            seen.pop(key)
-        requests += _requests(context.instance, key, stale, now)
-    for trouble in troubles:
+    began_s = monotonic()
+    found = look(
+        store,
+        [key for key in store.releases() if key in known],
+        _marks(context.cursor),
+        may_go_on=lambda: monotonic() - began_s < BUDGET_S,
+    )
+    for trouble in found.troubles:
         context.log.error(trouble)
+    now = datetime.now(UTC)
+    requests = [one for key, stale in found.stale.items() for one in _requests(context.instance, key, stale, now)]
     return dg.SensorResult(
         run_requests=requests[:MOST_REQUESTS],
-        cursor=_CURSOR.dump_json(seen).decode(),
-        skip_reason=None if requests else "; ".join(["no verdict is due", *troubles])[:1000],
+        cursor=_CURSOR.dump_json(dict(found.marks)).decode(),
+        skip_reason=None if requests else "; ".join(["no verdict is due", *found.troubles])[:1000],
     )
+
+
+class Look(NamedTuple):
+    """What one tick found."""
+
+    stale: Mapping[str, list[tuple[int, str]]]
+    """Days whose verdict is stale, with the digest of their evidence, by release."""
+    marks: Mapping[str, str]
+    """Releases with nothing stale, for the cursor."""
+    troubles: Sequence[str]
+
+
+def look(
+    store: StoreResource, releases: Sequence[str], marks: Mapping[str, str], *, may_go_on: Callable[[], bool]
+) -> Look:
+    """Compare every verdict with its evidence; a release that cannot be read hides no other.
+
+    ``may_go_on`` is asked before each release whose evidence is new; the rest is left to the next tick.
+    """
+    opened = store.open()
+    stale: dict[str, list[tuple[int, str]]] = {}
+    seen: dict[str, str] = {}
+    troubles: list[str] = []
+    for key in releases:
+        try:
+            registered = store.release(key)
+            mark = evidence_mark(opened, registered.release)
+            if marks.get(key) != mark and not may_go_on():
+                continue
+            if marks.get(key) != mark and (found := list(stale_verdicts(opened, registered))):
+                stale[key] = found
+                continue
+        except TarsOpsError as error:
+            troubles.append(f"{key}: {error}")
+            continue
+        seen[key] = mark
+    return Look(stale, seen, troubles)
 
 
 def _requests(
