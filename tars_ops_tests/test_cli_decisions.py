@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -127,3 +128,21 @@ def test_a_history_that_was_changed_is_tampered(home: Home) -> None:
 
     assert (shown.code, decided.code) == (12, 12)
     assert "some are gone" in shown.err
+
+
+def test_a_stored_release_is_judged_again_by_the_policy_as_it_is_now(home: Home) -> None:
+    policies = home.root / "policies"
+    policies.mkdir()
+    text = (home.policies / "tars.yaml").read_text()
+    (policies / "tars.yaml").write_text(text.replace("objective: 0.999", "objective: 0.9999"))
+    home.call("watch", KEY, "--day", "1")
+    before = home.stability(KEY, 1)
+
+    done = replace(home, policies=policies).call("release", "repin", KEY, *BECAUSE, "--by", "ann")
+    after = home.stability(KEY, 1)
+
+    assert (done.code, "1 days judged again" in done.out) == (0, True), done.err
+    assert after.telemetry_sha256 == before.telemetry_sha256
+    assert after.policy_sha256 != before.policy_sha256
+    assert home.regression(KEY, 1).policy_sha256 == after.policy_sha256
+    assert ("policy_changed", "watching") in told(home)

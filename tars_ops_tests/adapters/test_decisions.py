@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 
 from tars_ops.adapters import catalogue
 from tars_ops.adapters.catalogue import as_of_key
-from tars_ops.adapters.decisions import decide
+from tars_ops.adapters.decisions import change_policy, decide
 from tars_ops.adapters.history import History
-from tars_ops.adapters.registry import Registry
+from tars_ops.adapters.registry import Registered, Registry
 from tars_ops.adapters.store import Store
 from tars_ops.core.errors import IllegalTransitionError, MissingInputError, UsageError
 from tars_ops.core.history import Entry
@@ -126,3 +127,64 @@ def test_a_release_that_nobody_registered_cannot_be_decided_about(store: Store) 
     with pytest.raises(MissingInputError, match="is not registered"):
         decide(store, "tars@9", Choice.KEEP, by="ada", why="why", now=NOW, longest=7)
     assert store.children("tars@9") == []
+
+
+OTHER_POLICY = POLICY_TEXT + b"\n# another text is another policy\n"
+
+
+def repinned(store: Store, text: bytes = OTHER_POLICY, **given: Any) -> Registered:
+    return change_policy(store, KEY, text, **{"by": "ada", "why": "the contract says so", "now": NOW, **given})
+
+
+def test_a_release_is_judged_by_another_policy_and_the_history_says_who_wanted_it(store: Store) -> None:
+    pinned = repinned(store)
+    last = History(store).entries(KEY)[-1]
+
+    assert pinned.release == RELEASE.model_copy(update={"policy_sha256": hashlib.sha256(OTHER_POLICY).hexdigest()})
+    assert Registry(store).get(KEY).release == pinned.release
+    assert (last.code, last.by, last.why) == (Code.POLICY_CHANGED, "ada", "the contract says so")
+    assert last.details["before_sha256"] == RELEASE.policy_sha256
+
+
+def test_the_same_policy_again_changes_nothing(store: Store) -> None:
+    repinned(store)
+    before = History(store).n_entries(KEY)
+
+    repinned(store)
+
+    assert History(store).n_entries(KEY) == before
+
+
+def test_a_release_may_be_added_again_as_it_was_before_its_policy_changed(store: Store) -> None:
+    pinned = repinned(store)
+
+    assert Registry(store).add(RELEASE, POLICY_TEXT).release == pinned.release
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        (OTHER_POLICY, {"why": " "}),
+        (OTHER_POLICY.replace(b"product: tars", b"product: shop"), {}),
+        (OTHER_POLICY.replace(b"slot_s: 300", b"slot_s: 3540"), {}),
+    ],
+    ids=["no reason", "another product", "slots that do not fit"],
+)
+def test_a_policy_that_cannot_judge_the_release_is_refused_and_nothing_changes(
+    store: Store, text: bytes, given: dict[str, Any]
+) -> None:
+    assert text == OTHER_POLICY if given else text != OTHER_POLICY
+    with pytest.raises(UsageError):
+        repinned(store, text, **given)
+
+    assert Registry(store).get(KEY).release == RELEASE
+    assert Code.POLICY_CHANGED not in [one.code for one in History(store).entries(KEY)]
+
+
+def test_a_release_that_is_over_keeps_its_policy(store: Store) -> None:
+    decided(store, Choice.ROLL_BACK)
+
+    with pytest.raises(IllegalTransitionError):
+        repinned(store)
+
+    assert Registry(store).get(KEY).release == RELEASE
