@@ -272,6 +272,8 @@ class GaugeKpi(_Kpi):
     """The query's series exist only while something is wrong: where ``series`` answers, absence is 0."""
     maximum: NonNegativeFloat | None = None
     """Comfort limit: above it the KPI is warned about."""
+    load: Name | None = None
+    """KPI whose amount explains this one, such as the request rate: periods are compared at equal load."""
     regression: RegressionLimits = GAUGE_LIMITS
 
     @property
@@ -307,6 +309,8 @@ class CostKpi(_Kpi):
     """Measured resources and what they cost, by part; the cost is their sum."""
     series: Selector
     """The raw series that coverage is counted on."""
+    load: Name | None = None
+    """KPI whose amount explains this one, such as the request rate: periods are compared at equal load."""
     regression: RegressionLimits = COST_LIMITS
 
     @property
@@ -367,18 +371,45 @@ class Measurement(Frozen):
 class Anomalies(Frozen):
     """How the anomaly detector is set."""
 
-    method: Literal["tail", "ewma"] = "tail"
-    """``tail`` calibrates every series on its own GA day; ``ewma`` is the plain chart of the predecessor."""
-    alpha: Annotated[float, Field(gt=0, le=1)] = 0.05
-    """Weight of the newest sample in the running mean."""
+    method: Literal["two_view", "ewma"] = "two_view"
+    """``two_view`` asks how surprising a sample is after its own past and how far it is from the GA day; ``ewma`` is
+    the plain chart of the predecessor."""
+    false_alarms_per_day: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Sensitivity: how many false alarms one series may raise per day of 86,400 s; only for ``method: two_view``."""
+    alpha: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Weight of the newest sample in the running mean; only for ``method: ewma``."""
     z_threshold: PositiveFloat = 3.0
     """Standard deviations that make an anomaly; only for ``method: ewma``."""
-    p_threshold: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
-    """Tail probability that makes an anomaly; only for ``method: tail``."""
     merge_s: PositiveInt = 3600
     """Anomalies of one series closer than this are one event."""
     resolution: Annotated[float, Field(gt=0, le=0.1)] = 1e-3
     """Smallest believable deviation, as a share of the baseline's median."""
+
+
+class Staging(Frozen):
+    """Where the same version ran before GA."""
+
+    selector: Matchers
+    """Matchers that its series carry, in place of ``measurement.selector``."""
+
+
+class Baselines(Frozen):
+    """What a release is compared with besides its GA day and its objectives."""
+
+    previous_release: bool = True
+    """The same day of the release before it, where that was watched."""
+    staging: Staging | None = None
+    """The day before GA in staging; null where there is none."""
+    traffic_ratio: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
+    """Events of the judged day over those of a baseline: outside of these a baseline is not comparable."""
+
+    @model_validator(mode="after")
+    def _ratio_is_a_range(self) -> Self:
+        low, high = self.traffic_ratio
+        if not low < 1 < high:
+            msg = f"traffic_ratio {list(self.traffic_ratio)} must lie around 1, such as [0.5, 2.0]"
+            raise ValueError(msg)
+        return self
 
 
 class Health(Frozen):
@@ -425,6 +456,27 @@ class FastBurn(Frozen):
         return self
 
 
+class RollBack(Frozen):
+    """What it takes to advise a roll-back; each rule alone is enough."""
+
+    budget_share: PositiveFloat = 1.0
+    """Share of a period's error budget that the release alone has burnt."""
+    failed_days: PositiveInt = 2
+    """Days that break an objective, of the latest ``of_days``."""
+    of_days: PositiveInt = 3
+    """How many of the latest judged days are looked at."""
+    critical_held_s: Annotated[int, Field(ge=0, le=7 * 86400)] = 86400
+    """How long a critical regression of a ratio or a latency has lasted, for a day of 86,400 s; a shorter day has a
+    shorter time."""
+
+    @model_validator(mode="after")
+    def _days_fit(self) -> Self:
+        if self.failed_days > self.of_days:
+            msg = f"failed_days ({self.failed_days}) must be at most of_days ({self.of_days})"
+            raise ValueError(msg)
+        return self
+
+
 class Judgement(Frozen):
     """The numbers behind the words of a verdict."""
 
@@ -432,9 +484,12 @@ class Judgement(Frozen):
     """Days that an error budget is promised over."""
     alpha: Annotated[float, Field(gt=0, le=0.05)] = 0.001
     """Chance of calling a met objective missed, per KPI, service and day."""
+    regression_alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
+    """Chance of calling any KPI of any service a regression in a week without one, over all looks and baselines."""
     exhaustion_days: PositiveFloat = 14
     """A budget that ends sooner asks for a closer watch."""
     fast_burn: FastBurn = FastBurn()
+    roll_back: RollBack = RollBack()
 
     @property
     def fast_burn_rate(self) -> float:
@@ -492,6 +547,7 @@ class Policy(Frozen):
     kpis: Annotated[Mapping[Name, Kpi], Field(min_length=1)]
     """The indicators by name, in the order in which reports show them."""
     judgement: Judgement = Judgement()
+    baselines: Baselines = Baselines()
     anomalies: Anomalies = Anomalies()
     health: Health = Health()
     gates: Gates = Gates()
@@ -508,7 +564,15 @@ class Policy(Frozen):
             if isinstance(kpi, ComplementKpi) and not isinstance(self.kpis.get(kpi.of), RatioKpi):
                 msg = f"kpis.{name}.of: {kpi.of!r} is not a KPI of kind ratio"
                 raise ValueError(msg)
+            if isinstance(kpi, GaugeKpi | CostKpi) and kpi.load is not None:
+                self._load_fits(name, kpi.load)
         return self
+
+    def _load_fits(self, name: str, load: str) -> None:
+        other = self.kpis.get(load)
+        if not isinstance(other, GaugeKpi) or other.load is not None or load == name:
+            msg = f"kpis.{name}.load: {load!r} is not another KPI of kind gauge without a load of its own"
+            raise ValueError(msg)
 
     def _histogram_fits(self, name: str, kpi: LatencyKpi) -> None:
         bounds = self.histograms.get(kpi.histogram)

@@ -35,6 +35,7 @@ SILENCE_S = 900
 SHORT_S = 1800
 """An excursion that is back by then was a spike or a drop, not a shift."""
 _SEVERITIES = ((1e-9, Severity.CRITICAL), (1e-7, Severity.HIGH), (1e-5, Severity.MEDIUM), (1e-4, Severity.LOW))
+_P, _ALPHA = 1e-5, 0.05
 MIN_P = 1e-300
 """Smallest probability that is told apart from 0."""
 
@@ -129,7 +130,7 @@ def _scored(telemetry: Telemetry, baseline: GaBaseline, policy: Policy, name: st
     for i, service in enumerate(samples.services):
         row = Scores(scores.expected[i], np.where(blurred[i], np.nan, scores.p[i]))
         # the plain chart has marked its anomalies already: whatever is below 1
-        threshold = policy.anomalies.p_threshold if policy.anomalies.method == "tail" else 1.0
+        threshold = _P if policy.anomalies.method == "two_view" else 1.0
         values = samples.values[i]
         yield known[i], list(_events(name, service, kpi, policy, baseline, samples.at_ms, values, row, threshold))
 
@@ -150,8 +151,8 @@ def _sample_scores(
 ) -> tuple[Scores, list[bool]]:
     calibrations = [baseline.calibration(name, service) for service in samples.services]
     known = [one is not None for one in calibrations]
-    if settings.method == "tail" or not samples.services:
-        return score_tail(samples.values, calibrations, alpha=settings.alpha), known
+    if settings.method == "two_view" or not samples.services:
+        return score_tail(samples.values, calibrations, alpha=_ALPHA), known
     warmup = max(2, math.ceil(2 / settings.alpha))
     expected, z = np.array(
         [
@@ -178,7 +179,7 @@ def _scored_counts(
     values = np.where(total > 0, 1 - bad / np.maximum(total, 1), np.nan)
     scores = Scores(np.full(len(values), 1 - usual), score_counts(bad, total, p0=usual))
     kpi = policy.judged[name]
-    threshold = policy.anomalies.p_threshold  # exact probabilities, whatever the method for samples
+    threshold = _P  # exact probabilities, whatever the method for samples
     return True, list(_events(name, service, kpi, policy, baseline, table.slot_ms, values, scores, threshold))
 
 

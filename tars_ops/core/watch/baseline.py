@@ -135,7 +135,7 @@ def _spreads(telemetry: Telemetry, policy: Policy, name: str, kpi: JudgedKpi) ->
     floor = settings.resolution * np.abs(np.nanmedian(table.values, axis=1))
     found: list[Calibration | None] = [None] * len(table.services)
     if not isinstance(kpi, RatioKpi):  # shares of events are scored on their counts
-        found = calibrate(table.values, alpha=settings.alpha, sigma_floor=floor)
+        found = calibrate(table.values, alpha=0.05, sigma_floor=floor)
     return [_spread(name, one, table.values[i], found[i]) for i, one in enumerate(table.services)]
 
 

@@ -204,7 +204,7 @@ def _anomalies(day: int, watched: Release, events: Sequence[AnomalyEvent]) -> An
         day=day,
         start_at=window.start_at,
         end_at=window.end_at,
-        method="tail",
+        method="two_view",
         policy_sha256=watched.policy_sha256,
         telemetry_sha256=f"{day:064d}",
         events=tuple(events),
