@@ -26,7 +26,7 @@ import numpy as np
 from tars_ops.adapters.catalogue import BUNDLE, DAILY_HEALTH, as_of_key
 from tars_ops.core.release import day_key
 from tars_ops_tests.benchmarks.fleet import SCRAPE_S, Service, scraped
-from tars_ops_tests.benchmarks.week import PROJECT, automation_section
+from tars_ops_tests.benchmarks.page import PROJECT, measured_by, write_section
 from tars_ops_tests.live.automated import Run, announce, below, deployed, eventually, runs_of, standing
 from tars_ops_tests.live.command import Home
 from tars_ops_tests.live.servers import alertmanager
@@ -258,9 +258,9 @@ def report(fleet: Sequence[Outage], waits: Waits, late: CatchUp, runs: Sequence[
     cpu = statistics.median(watcher.cpu_s.values()) if watcher.cpu_s else float("nan")
     newline = "\n"
     per_run_s, per_minute = late.cpu_s / max(1, len(late.runs)), 60 * len(late.runs) / took_s
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return f"""Measured by `python -m tars_ops_tests.benchmarks.outage` on {today}: the real daemon,
-Prometheus and Alertmanager on {os.cpu_count()} cores, busy: load average {load}.
+    command = "python -m tars_ops_tests.benchmarks.outage"
+    return f"""{measured_by(command)}
+The real daemon, Prometheus and Alertmanager on these cores, busy: load average {load}.
 Scrapes every {SCRAPE_S} s, slots of 300 s, fast burn over 1 h and 5 min of an objective of 99.9 %, an hour of healthy
 history, `TARS_OPS_PROVISIONAL_EVERY_S={CADENCE_S}`. Services break at random instants, one after the other.
 
@@ -334,7 +334,7 @@ def main() -> None:
         text = report(fleet, waits, late, runs_of(ui), watcher)
         print(ui.written, file=(PROJECT / "var" / "outage.log").open("w"))
     print(text)
-    automation_section(text)
+    write_section("Automation", text)
 
 
 def wait_until_judged(home: Home, ui: DagsterUi) -> None:

@@ -1,15 +1,14 @@
 """How long does the demo week take, and how much memory?
 
 A program: ``python -m tars_ops_tests.benchmarks.week [--clone]`` measures whole processes and single stages, each
-several times, and writes ``docs/reference/benchmarks.md``. Wall time on a shared machine proves little: CPU seconds and
-ratios of one run are what to compare.
+several times, and writes the section "The demo week" of ``docs/reference/benchmarks.md``. Wall time on a shared machine
+proves little: CPU seconds and ratios of one run are what to compare.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -18,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tars_ops.adapters.policies import Policies
@@ -31,14 +29,10 @@ from tars_ops.core.watch.anomaly import find_anomalies
 from tars_ops.core.watch.baseline import summarise
 from tars_ops.core.watch.health import assess_health
 from tars_ops.core.watch.stability import judge_day
+from tars_ops_tests.benchmarks.page import PROJECT, measured_by, write_section
 from tars_ops_tests.live.command import POLICIES
 from tars_ops_tests.live.history import DEMO, load_blocks, write_openmetrics
 from tars_ops_tests.live.servers import prometheus
-
-PROJECT = POLICIES.parent
-PAGE = PROJECT / "docs" / "reference" / "benchmarks.md"
-AUTOMATION = "\n## Automation\n"
-"""Where the part of the page begins that ``outage.py`` writes."""
 
 
 @dataclass(frozen=True)
@@ -155,20 +149,13 @@ def clone_to_verdict() -> Cost:
         return of_command(["sh", "-c", command], cwd=Path(scratch), environment={**kept, "HOME": str(home)})
 
 
-def page(costs: dict[str, Cost]) -> str:
-    """Write the measurements as the page of the reference."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")  # noqa: PTH123, SIM115
+def section(costs: dict[str, Cost]) -> str:
+    """Write the measurements as a section of the page."""
     rows = "\n".join(
         f"| {name} | {cost.wall_s:.2f} | {cost.cpu_s:.2f} | {'-' if cost.peak_mb is None else f'{cost.peak_mb:.0f}'} |"
         for name, cost in costs.items()
     )
-    return f"""# Benchmarks
-
-Medians, measured by `make bench` at commit `{commit}` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores
-({cpu}), Python {platform.python_version()}, {platform.system()}. The machine is shared: compare ratios, not seconds.
+    return f"""{measured_by("make bench")} Medians.
 
 | what | wall s | CPU s | peak MB |
 |---|---|---|---|
@@ -177,18 +164,6 @@ Medians, measured by `make bench` at commit `{commit}` on {datetime.now(UTC):%Y-
 "Peak" is the memory of the largest process; it cannot read lower than the benchmark itself, which the process is
 forked from. Stages without a peak ran inside the benchmark's own process.
 """
-
-
-def week_section(text: str) -> None:
-    """Write the page anew and keep what was measured of the automation."""
-    _, heading, kept = PAGE.read_text().partition(AUTOMATION)
-    PAGE.write_text(f"{text}{heading}{kept}")
-
-
-def automation_section(text: str) -> None:
-    """Replace what was measured of the automation and keep the rest of the page."""
-    kept, _, _ = PAGE.read_text().partition(AUTOMATION)
-    PAGE.write_text(f"{kept}{AUTOMATION}\n{text}")
 
 
 def main() -> None:
@@ -202,8 +177,9 @@ def main() -> None:
     costs = {**commands(options.n), **stages(options.n)}
     if options.clone:
         costs["clone to first verdict, empty home"] = clone_to_verdict()
-    week_section(page(costs))
-    print(PAGE.read_text())
+    text = section(costs)
+    print(text)
+    write_section("The demo week", text)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tars_ops.adapters.prometheus.exchange import Answer, TransientError
+from tars_ops.adapters.prometheus.matrix import Samples, plain_matrix
 from tars_ops.adapters.prometheus.refusal import excerpt, raise_error_envelope
 from tars_ops.core.errors import SourceError
 
 Labels = tuple[tuple[str, str], ...]
-Samples = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 _LAST_INSTANT_S = 1e12
 
@@ -98,6 +98,10 @@ def read_piece(answer: Answer, *, query: str, kind: Literal["matrix", "vector"])
         As `read_envelope`; SourceError also for another type of result, native histograms, label sets that occur
         twice, and samples that are not increasing instants with numbers.
     """
+    if kind == "matrix" and (plain := plain_matrix(answer.body)) is not None:
+        series = [(tuple(sorted(metric.items())), samples) for metric, samples in plain.series]
+        _refuse_duplicates(answer, [labels for labels, _ in series])
+        return Piece(dict(series), plain.warnings, plain.infos)
     envelope = read_envelope(answer, query=query)
     found, result = envelope["data"].get("resultType"), envelope["data"].get("result")
     if kind == "vector" and found == "scalar":

@@ -1,0 +1,1 @@
+"""How are millions of samples turned into numbers? Compiled loops: arrays in, arrays out, nothing of the product."""
