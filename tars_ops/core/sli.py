@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +39,7 @@ def burn_rate(n_bad: float, n_total: float, *, objective: float) -> float:
     >>> round(burn_rate(2, 1000, objective=0.999), 9)
     2.0
     """
-    return (1 - sli(n_bad, n_total)) / (1 - objective)
+    return n_bad / n_total / (1 - objective) if n_total > 0 else math.nan
 
 
 def budget_events(n_total: float, *, objective: float) -> float:
@@ -82,6 +84,50 @@ def bad_interval(n_bad: int, n_total: int, *, alpha: float = 0.05) -> tuple[floa
     return (low, high)
 
 
+@cache
+def events_needed(*, objective: float, burn: float, alpha: float) -> int:
+    """Return how many events it takes until a burn rate is surely above the objective.
+
+    With fewer of them a service may burn at ``burn`` and the exact binomial rule still cannot tell it from one that
+    just keeps its promise. The number of bad events is taken as ``burn`` promises it, also between whole numbers.
+
+    Parameters
+    ----------
+    burn : float > 1
+        Burn rate that is to be told from 1; at most ``1 / (1 - objective)``, where every event is bad.
+    alpha : float in (0, 1)
+        Chance of calling a kept promise broken.
+
+    Raises
+    ------
+    ContractError
+        If no number of events could tell it.
+
+    Examples
+    --------
+    >>> [events_needed(objective=0.999, burn=burn, alpha=0.001) for burn in (14.4, 6, 2)]
+    [218, 915, 12903]
+    """
+    share = burn * (1 - objective)
+    if burn <= 1 or share > 1 + 1e-9:
+        raise ContractError(
+            f"burn rate {burn:g} is not within 1 .. {1 / (1 - objective):g}, so no event tells it from 1"
+        )
+
+    def chance(n: int) -> float:
+        n_bad = min(share, 1.0) * n
+        return float(special.betainc(n_bad, n - n_bad + 1, 1 - objective))
+
+    above = 1
+    while chance(above) > alpha:
+        above *= 2
+    below = above // 2
+    while above - below > 1:
+        middle = (above + below) // 2
+        above, below = (middle, below) if chance(middle) <= alpha else (above, middle)
+    return above
+
+
 class BucketQuantile(NamedTuple):
     """A quantile read from a histogram, with the bucket that holds it."""
 
@@ -92,6 +138,24 @@ class BucketQuantile(NamedTuple):
 
 
 UNKNOWN_QUANTILE = BucketQuantile(math.nan, math.nan, math.nan)
+
+
+@cache
+def _decimal(q: float) -> Fraction:
+    """Return the decimal that somebody wrote, not the float that is nearest to it."""
+    return Fraction(str(q))
+
+
+def rank_of(q: float, n: float) -> float:
+    """Return the rank of a quantile among ``n`` events, so that one on a border falls into the bucket that ends there.
+
+    Examples
+    --------
+    >>> rank_of(0.07, 100.0), 0.07 * 100
+    (7.0, 7.000000000000001)
+    """
+    part = _decimal(q)
+    return part.numerator * int(n) / part.denominator if n.is_integer() else q * n
 
 
 def quantile(bounds: Sequence[float], cumulative: Sequence[float] | np.ndarray, q: float) -> BucketQuantile:
@@ -124,7 +188,7 @@ def quantile(bounds: Sequence[float], cumulative: Sequence[float] | np.ndarray, 
     heights = np.maximum.accumulate(np.asarray(cumulative, dtype=np.float64))
     if heights[-1] <= 0:
         return UNKNOWN_QUANTILE
-    rank = q * float(heights[-1])
+    rank = rank_of(q, float(heights[-1]))
     i = min(int(np.searchsorted(heights, rank, side="left")), len(bounds) - 1)
     lower = float(bounds[i - 1]) if i else 0.0
     if i == len(bounds) - 1:
@@ -133,25 +197,3 @@ def quantile(bounds: Sequence[float], cumulative: Sequence[float] | np.ndarray, 
     upper = float(bounds[i])
     value = lower + (upper - lower) * (rank - below) / (float(heights[i]) - below)
     return BucketQuantile(float(value), lower, upper)
-
-
-def exhaustion_days(*, spent: float, spent_per_day: float) -> float | None:
-    """Return the days until an error budget is spent at a steady pace; None if the pace never spends it.
-
-    Parameters
-    ----------
-    spent : float
-        Share of the budget that is gone, 1 = all.
-    spent_per_day : float
-        Share of the budget that a further day takes.
-
-    Examples
-    --------
-    >>> exhaustion_days(spent=0.4, spent_per_day=0.1)
-    6.0
-    >>> exhaustion_days(spent=0.4, spent_per_day=0.0) is None
-    True
-    """
-    if spent_per_day <= 0:
-        return None
-    return round(max(0.0, 1 - spent) / spent_per_day, 9)

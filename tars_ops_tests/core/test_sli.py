@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tars_ops.core.sli import (
     bad_interval,
     budget_events,
     burn_rate,
-    exhaustion_days,
+    events_needed,
     p_at_least,
     quantile,
     sli,
@@ -159,9 +161,41 @@ def test_a_higher_quantile_is_not_lower(histogram: tuple[list[float], list[int]]
     assert below <= above * (1 + 1e-12)
 
 
+@given(st.lists(st.floats(0, 12), min_size=1, max_size=300), st.decimals("0.001", "0.999", places=3))
+def test_the_bucket_of_a_quantile_is_that_of_the_event_of_its_rank(values: list[float], q: Decimal) -> None:
+    """The rank is that of the decimal somebody wrote: 7 % of 100 events is the seventh, not the one after it."""
+    cumulative = [sum(value <= bound for value in values) for bound in BOUNDS]
+    rank = math.ceil(Fraction(q) * len(values))
+    true = sorted(values)[rank - 1]
+
+    value, lower, upper = quantile(BOUNDS, cumulative, float(q))
+
+    assert lower <= true <= upper
+    assert upper == next(bound for bound in BOUNDS if true <= bound)
+    assert lower <= value <= upper
+
+
+def test_a_rank_on_a_border_falls_into_the_bucket_that_ends_there() -> None:
+    assert quantile([0.1, 5.0, 10.0, math.inf], [7, 7, 100, 100], 0.07) == EXACT((0.1, 0.0, 0.1))
+
+
+# How many events it takes
+
+
 @pytest.mark.parametrize(
-    ("spent", "per_day", "days"),
-    [(0.4, 0.1, 6.0), (0.0, 0.05, 20.0), (1.0, 0.1, 0.0), (1.7, 0.1, 0.0), (0.9, 0.0, None), (0.0, -0.1, None)],
+    ("objective", "burn"), [(0.999, 14.4), (0.999, 6.0), (0.999, 2.0), (0.99, 5.0), (0.9, 5.0), (0.4, 1 / 0.6)]
 )
-def test_a_budget_ends_at_the_pace_at_which_it_burns(spent: float, per_day: float, days: float | None) -> None:
-    assert exhaustion_days(spent=spent, spent_per_day=per_day) == days
+def test_one_event_less_could_not_tell_the_burn_rate(objective: float, burn: float) -> None:
+    def chance(n: int) -> float:
+        n_bad = min(1.0, burn * (1 - objective)) * n
+        return float(stats.beta.cdf(1 - objective, n_bad, n - n_bad + 1))
+
+    n = events_needed(objective=objective, burn=burn, alpha=0.001)
+
+    assert chance(n) <= 0.001 < chance(n - 1)
+
+
+@pytest.mark.parametrize("burn", [1.0, 0.5, 1001.0])
+def test_no_number_of_events_tells_what_cannot_be(burn: float) -> None:
+    with pytest.raises(ContractError, match="no event tells it from 1"):
+        events_needed(objective=0.999, burn=burn, alpha=0.001)

@@ -175,7 +175,7 @@ def rest_text(one: ServiceBudget) -> str:
     if one.spent >= 1:
         return "nothing is left"
     if one.exhaustion_days is None:
-        return "the rest does not shrink at the pace since GA"
+        return "the rest does not end within 90 days at the pace since GA"
     return f"the rest ends in {one.exhaustion_days:.1f} days at the pace since GA"
 
 

@@ -6,19 +6,18 @@ promise as its availability, seen from the other side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from tars_ops.core.model import Frozen
 from tars_ops.core.policy import ComplementKpi, LatencyKpi, RatioKpi
 from tars_ops.core.report.documented import DIGITS, DocumentedUnit, in_ms, in_percent, percent_of
 from tars_ops.core.report.week import Week
+from tars_ops.core.units import UNKNOWN_TEXT
 from tars_ops.core.verdict import Verdict, worst
-from tars_ops.core.watch.budget import Budget
+from tars_ops.core.watch.budget import Budget, BudgetStatus
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.stability import keeps_its_promise
-
-BudgetStatus = Literal["Critical", "At Risk", "Moderate", "Healthy", "Unknown"]
 
 
 class ComplianceDay(Frozen):
@@ -35,6 +34,26 @@ class ComplianceDay(Frozen):
     """Whose value it is."""
 
 
+class WorstBurn(Frozen):
+    """The window over which a budget burnt most, against its limit."""
+
+    day: int
+    window: str
+    """Name of the pair of windows in the policy."""
+    burn: float
+    """Burn rate of the long window."""
+    limit: float
+    """Burn rate that both windows must exceed to fire."""
+    fired: bool
+    """Whether both windows were above it with more bad events than chance explains."""
+
+    @property
+    def text(self) -> str:
+        """The window in words."""
+        said = f"{self.burn:.3g} over {self.window} on day {self.day}, the limit is {self.limit:.3g}"
+        return f"{said}: fired" if self.fired else said
+
+
 class ServiceBudget(Frozen):
     """The budget of one service; None where no event of it was counted."""
 
@@ -44,7 +63,13 @@ class ServiceBudget(Frozen):
     own_share: float | None
     """Share of it that the release took beyond the rate before GA."""
     exhaustion_days: float | None
-    """None if never at this pace."""
+    """None if not within 90 days at this pace."""
+    exhaustion_low_days: float | None
+    """It ends no earlier, but for a chance of 5 %; None if not within 90 days."""
+    exhaustion_high_days: float | None
+    """It ends no later, but for a chance of 5 %; None if not within 90 days."""
+    worst_burn: WorstBurn | None
+    """None where no window is known."""
     n_days_unknown: int
     """Days that may have spent more."""
     n_prior_days: int | None
@@ -62,7 +87,7 @@ class BurnDown(Frozen):
     """Percent of the events that may be bad."""
     budget_consumed_percent: float | None
     days_to_exhaustion: float | None
-    """None if never at this pace, or unknown."""
+    """None if not within 90 days at this pace, or unknown."""
     compliance_by_day: tuple[ComplianceDay, ...]
     kpi: str
     service: str | None
@@ -73,6 +98,11 @@ class BurnDown(Frozen):
     """Whether the promise was kept on the day of the report, by every service."""
     period_days: int
     services: tuple[ServiceBudget, ...]
+
+    @property
+    def top(self) -> ServiceBudget | None:
+        """The budget of the service that has spent most of it."""
+        return next((one for one in self.services if one.service == self.service), None)
 
 
 class _Seen(NamedTuple):
@@ -133,19 +163,44 @@ def _service_budget(week: Week, kpi: str, service: str) -> ServiceBudget:
         spent=budget.spent if budget else None,
         own_share=budget.own_share if budget else None,
         exhaustion_days=budget.exhaustion_days if budget else None,
+        exhaustion_low_days=budget.exhaustion_low_days if budget else None,
+        exhaustion_high_days=budget.exhaustion_high_days if budget else None,
+        worst_burn=_worst_burn(week, kpi, service),
         n_days_unknown=1 + week.as_of - len(known),
         n_prior_days=budget.n_prior_days if budget else None,
-        status=_status(budget) if budget else "Unknown",
+        status=budget.status if budget else "Unknown",
     )
 
 
-def _status(budget: Budget) -> BudgetStatus:
-    words: dict[str, BudgetStatus] = {"Critical": "Critical", "At Risk": "At Risk", "Moderate": "Moderate"}
-    return words.get(budget.status, "Healthy")
+def _worst_burn(week: Week, kpi: str, service: str) -> WorstBurn | None:
+    """Return the window that burnt most against its limit, of those that fired or at least are known."""
+    burns = [
+        WorstBurn(
+            day=one.day, window=one.window, burn=one.worst.burn, limit=one.limit, fired=one.verdict is Verdict.FAIL
+        )
+        for one in week.regression.burns
+        if (one.kpi, one.service) == (kpi, service) and one.worst and one.worst.burn is not None and one.n_known
+    ]
+    return max(burns, key=lambda one: (one.fired, one.burn / one.limit), default=None)
+
+
+def exhaustion_text(one: ServiceBudget) -> str:
+    """Say when a budget ends, with the interval that holds it but for 5 % on either side."""
+    if one.spent is None:
+        return UNKNOWN_TEXT
+    if one.spent >= 1:
+        return "it is spent"
+    if one.exhaustion_low_days is None:
+        return "not within 90 days"
+    point, high = (
+        "not within 90 days" if days is None else f"{days:.1f} days"
+        for days in (one.exhaustion_days, one.exhaustion_high_days)
+    )
+    return f"{point} ({one.exhaustion_low_days:.1f} days to {high})"
 
 
 def _compliance(week: Week, name: str, kpi: RatioKpi | LatencyKpi, budget: Budget | None) -> Iterator[ComplianceDay]:
-    consumed = _consumed(budget) if budget else {}
+    consumed = {one.day: one.gone for one in budget.days} if budget else {}
     convert = in_ms if isinstance(kpi, LatencyKpi) else in_percent
     sign = 1 if isinstance(kpi, LatencyKpi) else -1
     for day in (0, *week.days):
@@ -180,16 +235,6 @@ def _seen_on_ga(week: Week, name: str, kpi: RatioKpi | LatencyKpi, service: str)
     doubt = week.baseline.doubt(name, service)
     said = keeps_its_promise(kpi, found, missing=doubt, alpha=week.policy.judgement.alpha)
     return _Seen(service, found.value, said.verdict)
-
-
-def _consumed(budget: Budget) -> Mapping[int, float | None]:
-    """Return the share that is gone at the end of each day; what went before GA is gone from the start."""
-    gone = max(0.0, budget.spent - sum(one.spent or 0.0 for one in budget.days))
-    found: dict[int, float | None] = {}
-    for one in budget.days:
-        gone += one.spent or 0.0
-        found[one.day] = None if one.spent is None else gone
-    return found
 
 
 def _complement(whole: BurnDown, name: str, kpi: ComplementKpi) -> BurnDown:

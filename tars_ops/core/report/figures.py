@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tars_ops.core.model import Frozen
 from tars_ops.core.policy import Policy
-from tars_ops.core.report.burn_down import BurnDown
+from tars_ops.core.report.burn_down import BurnDown, exhaustion_text
 from tars_ops.core.report.retrospective import Retrospective
 from tars_ops.core.units import UNKNOWN_TEXT, Unit, percent, show
 from tars_ops.core.verdict import DayState, Verdict
@@ -20,6 +20,8 @@ class SlaRow(Frozen):
     worst_service: str
     value: str
     budget_spent: str
+    budget_ends: str
+    """When the rest of it is spent."""
     verdict: Verdict
 
 
@@ -46,6 +48,7 @@ def _sla_row(line: BurnDown, *, is_complement: bool) -> SlaRow:
         worst_service=today.service or UNKNOWN_TEXT,
         value=_value(line, today.value),
         budget_spent=UNKNOWN_TEXT if spent is None else f"{percent(spent / 100)} of {line.service}: {line.status}",
+        budget_ends=exhaustion_text(line.top) if line.top else UNKNOWN_TEXT,
         verdict=line.verdict,
     )
 

@@ -14,29 +14,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tars_ops.core import sli
 from tars_ops.core.errors import ContractError
 from tars_ops.core.model import Frozen, Instant
-from tars_ops.core.policy import Policy, RatioKpi
+from tars_ops.core.policy import Policy
 from tars_ops.core.release import Release, instant, millis
-from tars_ops.core.telemetry import BAD, TOTAL, IntArray, Telemetry, arrivals_of, count_table
+from tars_ops.core.telemetry import TOTAL, IntArray, Telemetry, arrivals_of, count_table
 from tars_ops.core.units import duration
 from tars_ops.core.verdict import Verdict
 from tars_ops.core.watch.baseline import NO_DATA
-from tars_ops.core.watch.measure import bucket_bounds, bucket_names
-
-
-class BurnWindow(Frozen):
-    """The events of one window that ends with the newest slot."""
-
-    start_at: Instant
-    n_bad: int
-    """Events beyond the promise."""
-    n_total: int
-    burn: float | None
-    """Burn rate; None without events."""
-    chance: float
-    """Chance of so many bad events if the promise were just kept."""
+from tars_ops.core.watch.burn import BurnWindow, burn_limit, burn_slots, burn_window, promised_events
 
 
 class Burn(Frozen):
@@ -60,13 +46,6 @@ class Burn(Frozen):
     """Scrapes of the short window that left a sample, of the service's best series."""
     since_at: Instant | None
     """Start of the unbroken run of bad, silent or empty slots that lasts until now; None where there is none."""
-
-
-class BurnSlots(NamedTuple):
-    """How many slots of counts the two windows have."""
-
-    n_long: int
-    n_short: int
 
 
 class Scrapes(NamedTuple):
@@ -96,23 +75,6 @@ class _Finding(NamedTuple):
     since_at: datetime | None = None
 
 
-def burn_slots(release: Release, policy: Policy) -> BurnSlots:
-    """Return the lengths of the two windows; a shorter day has shorter ones, of at least one slot."""
-    rule, of_a_day = policy.judgement.fast_burn, release.day_length_s / 86400
-    n_long, n_short = (
-        max(1, round(length_s * of_a_day / policy.measurement.slot_s)) for length_s in (rule.long_s, rule.short_s)
-    )
-    return BurnSlots(n_long, n_short)
-
-
-def burn_limit(policy: Policy, objective: float) -> float:
-    """Return the burn rate above which a budget burns fast; never more than half of all events being bad.
-
-    An objective of 90 % cannot burn faster than 10 times, so the usual 14.4 would be out of reach there.
-    """
-    return min(policy.judgement.fast_burn_rate, 0.5 / (1 - objective))
-
-
 def burn_now(telemetry: Telemetry, release: Release, policy: Policy, name: str, service: str) -> Burn:
     """Judge how fast the budget of a promised KPI of a service burns at the end of the telemetry.
 
@@ -124,15 +86,16 @@ def burn_now(telemetry: Telemetry, release: Release, policy: Policy, name: str, 
     objective = policy.objective(name)
     if objective is None:
         raise ContractError(f"the policy of {policy.product} promises nothing for {name}; it has no budget to burn")
+    pair = policy.judgement.fast_burn
     slots = _slots(telemetry, policy, name, service)
-    long, short = (slots.last(n) for n in burn_slots(release, policy))
+    long, short = (slots.last(n) for n in burn_slots(pair, release, policy))
     burn = Burn(
         kpi=name,
         service=service,
         verdict=Verdict.UNKNOWN,
         reason="",
         objective=objective,
-        limit=burn_limit(policy, objective),
+        limit=burn_limit(pair, policy, objective),
         long=_window(long, objective),
         short=_window(short, objective),
         n_expected=int(short.expected.sum()),
@@ -151,7 +114,8 @@ def burn_now(telemetry: Telemetry, release: Release, policy: Policy, name: str, 
 
 def _slots(telemetry: Telemetry, policy: Policy, name: str, service: str) -> _Slots:
     scrapes = scrapes_of(telemetry, name, service)
-    bad, total = _events(telemetry, policy, name, service)
+    nothing = np.zeros((2, len(scrapes.start_ms)), dtype=np.int64)
+    bad, total = promised_events(telemetry, policy, name).get(service, nothing)
     return _Slots(scrapes.start_ms, bad, total, scrapes.arrived, scrapes.expected)
 
 
@@ -171,27 +135,9 @@ def scrapes_of(telemetry: Telemetry, name: str, service: str) -> Scrapes:
     return Scrapes(table.slot_ms, arrived, expected)
 
 
-def _events(telemetry: Telemetry, policy: Policy, name: str, service: str) -> tuple[IntArray, IntArray]:
-    kpi = policy.slos[name]
-    table = count_table(telemetry, policy.counter(name) or name, les=bucket_names(policy, kpi) or (BAD, TOTAL))
-    if service not in table.services:
-        return np.zeros_like(table.slot_ms), np.zeros_like(table.slot_ms)
-    counts = table.of(service)
-    if isinstance(kpi, RatioKpi):
-        return counts[table.les.index(BAD)], counts[table.les.index(TOTAL)]
-    good = counts[bucket_bounds(table).index(kpi.slo.threshold_s)] if kpi.slo else counts[-1]
-    return np.maximum(counts[-1] - good, 0), counts[-1]
-
-
 def _window(slots: _Slots, objective: float) -> BurnWindow:
     n_bad, n_total = int(slots.bad.sum()), int(slots.total.sum())
-    return BurnWindow(
-        start_at=instant(int(slots.start_ms[0])),
-        n_bad=n_bad,
-        n_total=n_total,
-        burn=sli.burn_rate(n_bad, n_total, objective=objective) if n_total else None,
-        chance=sli.p_at_least(min(n_bad, n_total), n_total, probability=1 - objective),
-    )
+    return burn_window(instant(int(slots.start_ms[0])), n_bad, n_total, objective=objective)
 
 
 def _since(slots: _Slots, holds: NDArray[np.bool_]) -> datetime | None:

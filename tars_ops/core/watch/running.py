@@ -22,7 +22,8 @@ from tars_ops.core.release import Release, Window
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.verdict import Decision, Verdict, worst
 from tars_ops.core.watch.baseline import NO_DATA, GaBaseline, expected_services
-from tars_ops.core.watch.fast_burn import Burn, burn_now, burn_slots, scrapes_of
+from tars_ops.core.watch.burn import burn_slots
+from tars_ops.core.watch.fast_burn import Burn, burn_now, scrapes_of
 from tars_ops.core.watch.measure import Measured, by_key, measure, why_unknown
 from tars_ops.core.watch.stability import Finding, expected, keeps_its_promise
 
@@ -113,7 +114,7 @@ def running_window(release: Release, policy: Policy, until: datetime) -> tuple[i
         )
     day = (age_s - 1) // release.day_length_s
     of_day_s = age_s - day * release.day_length_s
-    wanted_s = min(age_s, max(of_day_s, burn_slots(release, policy).n_long * slot_s))
+    wanted_s = min(age_s, max(of_day_s, burn_slots(policy.judgement.fast_burn, release, policy).n_long * slot_s))
     return day, Window(end_at - timedelta(seconds=wanted_s // slot_s * slot_s), end_at)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tars_ops.core.errors import ContractError
 from tars_ops.core.policy import Policy
 from tars_ops.core.verdict import Verdict, worst
-from tars_ops.core.watch.fast_burn import Burn, BurnSlots, burn_limit, burn_now, burn_slots
+from tars_ops.core.watch.burn import BurnSlots, burn_limit, burn_slots
+from tars_ops.core.watch.fast_burn import Burn, burn_now
 from tars_ops_tests.core.factories import demo_policy, policy_tree, policy_with, release
 from tars_ops_tests.core.slots import PER_SLOT, Counted, at, running
 
@@ -49,7 +50,7 @@ def test_the_windows_shrink_with_the_day_and_never_below_a_slot(
     tree = policy_tree()
     policy = Policy.model_validate({**tree, "measurement": {**tree["measurement"], "slot_s": slot_s}})
 
-    assert burn_slots(release(day_length_s=day_length_s), policy) == slots
+    assert burn_slots(policy.judgement.fast_burn, release(day_length_s=day_length_s), policy) == slots
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,8 @@ def test_the_windows_shrink_with_the_day_and_never_below_a_slot(
 def test_the_limit_spends_the_share_of_the_period_and_can_always_be_reached(
     period_days: int, objective: float, limit: float
 ) -> None:
-    found = burn_limit(judged_with(slo_period_days=period_days), objective)
+    policy = judged_with(slo_period_days=period_days)
+    found = burn_limit(policy.judgement.fast_burn, policy, objective)
 
     assert found == pytest.approx(limit)
     assert found * (1 - objective) <= 0.5

@@ -238,7 +238,7 @@ def test_a_product_that_nobody_sees_is_unknown(knobs: dict) -> None:
 
 def test_a_policy_without_a_promise_has_nothing_to_judge() -> None:
     tree = policy_tree()
-    gauges = {name: one for name, one in tree["kpis"].items() if name == "cpu"}
+    gauges = {name: one for name, one in tree["kpis"].items() if name == "memory"}
 
     found = judged({}, policy=Policy.model_validate({**tree, "kpis": gauges}))
 
