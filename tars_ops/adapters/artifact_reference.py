@@ -22,18 +22,22 @@ from tars_ops.core.report.narrative import Narrative
 from tars_ops.core.report.provenance import Provenance
 from tars_ops.core.report.retrospective import Retrospective
 from tars_ops.core.telemetry import Quality
-from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.certification import Certification
+from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
+from tars_ops.core.watch.references import ReferenceBaselines
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.running import RunningDay
 from tars_ops.core.watch.stability import DailyStability
+from tars_ops.core.watch.staging import StagingDay
 
 DOCUMENTS: Final[Mapping[str, type[BaseModel]]] = {
     "release.json": Release,
     "quality.json": Quality,
     "ga_kpi_summary.json": GaBaseline,
+    "staging.json": StagingDay,
+    "reference_baselines.json": ReferenceBaselines,
     "day_NN_summary.json": DailyStability,
     "day_NN_anomalies.json": AnomalyEvents,
     "day_NN_HEALTH.json": DailyHealth,
@@ -73,10 +77,9 @@ COMMON: Final[Mapping[str, str]] = {
     "as_of": "Day of the watch that the document was made for; later days are left out.",
     "asked": "What was asked for each KPI.",
     "assessment": "The active regressions in one word.",
-    "baseline": "What the day is compared with; always the GA day for now.",
+    "baseline": "What the day is compared with.",
     "baseline_supersedes": "Digest of the baseline that was replaced on purpose; null where none was.",
     "baseline_telemetry_sha256": "Digest of the GA telemetry behind the baseline.",
-    "before": "Value on the GA day, in the KPI's unit.",
     "budget_consumed_percent": "Percent of the budget that the worst service has spent; null where it is unknown.",
     "budget_spent": "Share of the budget of the worst service, as text.",
     "budgets": "Every error budget of every service.",
@@ -146,7 +149,6 @@ COMMON: Final[Mapping[str, str]] = {
     "outcome": "What the comparison says.",
     "overall_status": "The week in one word.",
     "owner": "Who answers for the product, as the policy names them.",
-    "p": "Chance of so large a difference where there is none.",
     "parts": "The parts of the score.",
     "path": "Path within the release's tree.",
     "peak_at": "Instant of the most surprising sample.",
@@ -180,6 +182,8 @@ COMMON: Final[Mapping[str, str]] = {
     "service": "Name of the service.",
     "Reason.service": "Name of the service; null where the reason is about none.",
     "GaBaseline.services": "Services that must answer: those of the policy and those seen on the GA day.",
+    "BaselineUse.kind": "What the day was to be compared with.",
+    "test": "How the two periods were compared; null where they were not.",
     "BurnDown.services": "The budget of each service.",
     "severity": "How bad it is.",
     "sha256": "SHA-256 digest.",

@@ -29,13 +29,15 @@ from tars_ops.core.report.narrative import Narrative
 from tars_ops.core.report.provenance import Provenance
 from tars_ops.core.report.retrospective import Retrospective
 from tars_ops.core.telemetry import Telemetry
-from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.certification import Certification
+from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
+from tars_ops.core.watch.references import ReferenceBaselines
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.running import RunningDay
 from tars_ops.core.watch.stability import DailyStability
+from tars_ops.core.watch.staging import StagingDay, StagingTelemetry
 
 _Report = Retrospective | Narrative | ComplianceIndex
 Encode = Callable[[Any, str], dict[str, bytes]]
@@ -83,6 +85,23 @@ def _telemetry(asset: str, folder: str, path: str) -> Kind:
     return Kind(asset, folder, encode, decode)
 
 
+def _staging(asset: str, folder: str, path: str) -> Kind:
+    """Telemetry beside the document that says what was asked, or that document alone with the reason."""
+    document = f"{path}/staging.json"
+
+    def encode(value: StagingTelemetry, at: str) -> dict[str, bytes]:
+        del at
+        tables = encode_telemetry(value.telemetry) if value.telemetry else {}
+        return {document: canonical_json(value.day), **{f"{path}/{name}": data for name, data in tables.items()}}
+
+    def decode(files: Mapping[str, bytes]) -> object:
+        day = parse_json(StagingDay, files.get(document, b""), name=document)
+        tables = {name.rsplit("/", 1)[-1]: data for name, data in files.items() if name != document}
+        return StagingTelemetry(day, decode_telemetry(tables) if tables else None)
+
+    return Kind(asset, folder, encode, decode)
+
+
 def _document(asset: str, model: type[BaseModel], path: str, markdown: Callable[[Any], str], title: str) -> Kind:
     def encode(value: _Report, at: str) -> dict[str, bytes]:
         del at
@@ -104,6 +123,10 @@ def _decode_bundle(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 GA_TELEMETRY: Final = _telemetry("ga_telemetry", "ga/telemetry", "ga/telemetry")
 GA_BASELINE: Final = _model("ga_baseline", "ga/baseline", GaBaseline, "ga/ga_kpi_summary.json")
+STAGING_TELEMETRY: Final = _staging("staging_telemetry", "ga/staging", "ga/staging_telemetry")
+REFERENCE_BASELINES: Final = _model(
+    "reference_baselines", "ga/references", ReferenceBaselines, "ga/reference_baselines.json"
+)
 DAILY_TELEMETRY: Final = _telemetry("daily_telemetry", "stability/{at}/telemetry", "stability/{at}_telemetry")
 DAILY_STABILITY: Final = _model(
     "daily_stability", "stability/{at}/summary", DailyStability, "stability/{at}_summary.json"
@@ -137,7 +160,9 @@ BUNDLE: Final = Kind("executive_bundle", "verdict/{at}/executive_bundle", _encod
 RUNNING_TELEMETRY: Final = _telemetry("running_telemetry", "running/telemetry", "running/telemetry")
 RUNNING_DAY: Final = _model("running_day", "running/day", RunningDay, "running/running_day.json")
 
-OF_GA: Final = (GA_TELEMETRY, GA_BASELINE)
+OF_REFERENCES: Final = (STAGING_TELEMETRY, REFERENCE_BASELINES)
+"""What a watch that opened before they were kept does not have; its verdict says so."""
+OF_GA: Final = (GA_TELEMETRY, GA_BASELINE, *OF_REFERENCES)
 OF_A_DAY: Final = (DAILY_TELEMETRY, DAILY_STABILITY, ANOMALY_EVENTS, DAILY_HEALTH)
 OF_A_VERDICT: Final = (REGRESSION, CERTIFICATION, RETROSPECTIVE, NARRATIVE, COMPLIANCE, PROVENANCE)
 OF_THE_RUNNING_DAY: Final = (RUNNING_TELEMETRY, RUNNING_DAY)
@@ -196,7 +221,8 @@ def _keys(release: str, as_of: int, kinds: tuple[Kind, ...]) -> list[str]:
 
 def missing_from(store: Store, release: str, *, as_of: int, kinds: tuple[Kind, ...]) -> list[str]:
     """Return the keys of all artifacts that a release should have as of a day and has not."""
-    return [key for key in _keys(release, as_of, kinds) if store.pointer(key) is None]
+    due = tuple(kind for kind in kinds if kind not in OF_REFERENCES)
+    return [key for key in _keys(release, as_of, due) if store.pointer(key) is None]
 
 
 def last_verdict(store: Store, release: str, *, up_to: int) -> int:

@@ -21,8 +21,10 @@ from tars_ops.adapters.artifacts import (
     encode_telemetry,
     parse_json,
 )
-from tars_ops.adapters.registry import POLICY_FILE, RELEASE_FILE
+from tars_ops.adapters.policies import load_policy
+from tars_ops.adapters.registry import POLICY_FILE, RELEASE_FILE, Registered
 from tars_ops.adapters.source import Sighted, TelemetrySource
+from tars_ops.adapters.staging import ask_staging
 from tars_ops.adapters.verification import verify
 from tars_ops.core.errors import ContractError, MissingInputError, SourceError, TamperedError
 from tars_ops.core.excerpt import excerpt
@@ -33,6 +35,7 @@ from tars_ops.core.telemetry import Telemetry
 
 MANIFEST = "manifest.json"
 _DAY = re.compile(r"^telemetry/day_(\d\d)/")
+_STAGING = "telemetry/staging"
 
 
 def _folder(day: int) -> str:
@@ -44,11 +47,20 @@ def _overlap(one: Window, other: Window) -> bool:
 
 
 def record(source: TelemetrySource, release: Release, policy: Policy, policy_text: bytes, *, days: range) -> bytes:
-    """Fetch the given days of a release (0 is the GA day) and return them as a recording."""
+    """Fetch the given days of a release (0 is the GA day), and staging where it is known, as a recording.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot answer; a staging that it refuses or does not know is left out.
+    """
     files = {RELEASE_FILE: canonical_json(release), POLICY_FILE: policy_text}
     for day in days:
         telemetry = source.fetch(release, policy, day=day)
         files |= {f"{_folder(day)}/{name}": data for name, data in encode_telemetry(telemetry).items()}
+    staging = ask_staging(source, Registered(release, policy, policy_text), may_try_again=True)
+    if staging.telemetry:
+        files |= {f"{_STAGING}/{name}": data for name, data in encode_telemetry(staging.telemetry).items()}
     last = max(days)
     manifest = build_manifest(release.key, last, files, dict.fromkeys(files, "recording"))
     return pack_zip({**files, MANIFEST: canonical_json(manifest)}, root=release.key)
@@ -95,15 +107,21 @@ class RecordingSource:
         A KPI that the policy has gained since is not in the recording, and so unknown; the judgement says so.
         """
         del policy
+        self._check_is_of(release)
+        if day not in self.days:
+            raise SourceError(f"recording {self._path.name} has no day {day}; it holds {json.dumps(self.days)}")
+        return self._telemetry(_folder(day))
+
+    def _check_is_of(self, release: Release) -> None:
         recorded = self.release
         if (release.key, release.ga_at, release.day_length_s) != (recorded.key, recorded.ga_at, recorded.day_length_s):
             raise ContractError(
                 f"recording {self._path.name} is of {recorded.key} with GA {recorded.ga_at.isoformat()}, not of "
                 f"{release.key} with GA {release.ga_at.isoformat()}; set TARS_OPS_SOURCE to its own source"
             )
-        if day not in self.days:
-            raise SourceError(f"recording {self._path.name} has no day {day}; it holds {json.dumps(self.days)}")
-        paths = {name: f"{_folder(day)}/{name}" for name in TELEMETRY_FILES}
+
+    def _telemetry(self, folder: str) -> Telemetry:
+        paths = {name: f"{folder}/{name}" for name in TELEMETRY_FILES}
         return decode_telemetry({name: self._files[path] for name, path in paths.items() if path in self._files})
 
     def fetch_window(self, release: Release, policy: Policy, window: Window) -> Telemetry:
@@ -112,6 +130,17 @@ class RecordingSource:
         if not days:
             raise SourceError(f"recording {self._path.name} holds nothing of {window.start_at} to {window.end_at}")
         return excerpt([self.fetch(release, policy, day=day) for day in days], window, policy.promises)
+
+    def fetch_staging(self, release: Release, policy: Policy, *, selector: str) -> Telemetry:
+        """Return the recorded staging; see ``TelemetrySource``."""
+        del policy
+        self._check_is_of(release)
+        recorded = load_policy(self.policy_text, name=POLICY_FILE).baselines.staging
+        if recorded is None or f"{_STAGING}/quality.json" not in self._files:
+            raise SourceError(f"recording {self._path.name} holds no staging")
+        if recorded.selector != selector:
+            raise SourceError(f"recording {self._path.name} holds staging of {recorded.selector}, not of {selector}")
+        return self._telemetry(_STAGING)
 
     def close(self) -> None:
         """Nothing to let go of."""

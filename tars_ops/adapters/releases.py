@@ -7,10 +7,12 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from tars_ops.adapters.catalogue import BY_ASSET, GA_BASELINE, OF_A_DAY, as_of_key, days_with
+from tars_ops.adapters.references import pinned_references
 from tars_ops.adapters.registry import Registered
 from tars_ops.adapters.store import Store
 from tars_ops.core.errors import NotYetError, UsageError
 from tars_ops.core.release import Release, checked_key, day_key
+from tars_ops.core.watch.references import described
 
 
 def release_from(
@@ -78,10 +80,13 @@ def overview(store: Store, registered: Registered) -> dict[str, object]:
     release = registered.release
     known = {kind.asset: days_with(store, release.key, kind, up_to=release.n_days) for kind in OF_A_DAY}
     verdicts = [d for d in release.days if store.pointer(BY_ASSET["executive_bundle"].key(release.key, as_of_key(d)))]
+    is_open = store.pointer(GA_BASELINE.key(release.key)) is not None
+    pinned = pinned_references(store, release.key)
     return {
         **release.model_dump(mode="json"),
         "key": release.key,
-        "baseline": "frozen" if store.pointer(GA_BASELINE.key(release.key)) else "not frozen yet",
+        "baseline": "frozen" if is_open else "not frozen yet",
+        "references": described(pinned, release, registered.policy.baselines) if is_open else "not pinned yet",
         "days": {day_key(day): "judged" if day in known["daily_health"] else "not judged" for day in release.days},
         "verdicts": [as_of_key(day) for day in verdicts],
     }

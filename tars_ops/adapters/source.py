@@ -39,6 +39,16 @@ class TelemetrySource(Protocol):
         """
         ...
 
+    def fetch_staging(self, release: Release, policy: Policy, *, selector: str) -> Telemetry:
+        """Return the telemetry of the day before GA, of series with other matchers than production has.
+
+        Raises
+        ------
+        SourceError
+            If the source cannot answer, or knows no staging.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of connections."""
         ...

@@ -128,6 +128,9 @@ class Release(Frozen):
             if not KEY_PATTERN.match(key) or ".." in key:
                 msg = f"{key!r} is not a release key such as `tars@1.0.1`"
                 raise ValueError(msg)
+        if self.previous == self.key:
+            msg = f"{self.key} cannot be the release before itself"
+            raise ValueError(msg)
         return self
 
     @property
@@ -139,6 +142,11 @@ class Release(Frozen):
     def days(self) -> range:
         """The days of the watch, 1..n, without the GA day."""
         return range(1, self.n_days + 1)
+
+    @property
+    def day_before_ga(self) -> Window:
+        """The window of a day's length that ends with GA."""
+        return Window(self.ga_at - timedelta(seconds=self.day_length_s), self.ga_at)
 
     def window(self, day: int) -> Window:
         """Return the window of a day; 0 is the GA day.

@@ -12,9 +12,9 @@ import dagster as dg
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.units import Unit, percent, show
 from tars_ops.core.verdict import Severity, Verdict
-from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.certification import Certification
+from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.running import RunningDay
@@ -136,6 +136,7 @@ def anomaly_metadata(found: AnomalyEvents) -> Metadata:
                     "from": f"{event.started_at:%H:%M}",
                     "to": f"{event.ended_at:%H:%M}",
                     "score": round(event.score, 1),
+                    "told": event.sentence,
                 }
                 for event in events
             ]
@@ -169,10 +170,32 @@ def regression_metadata(analysis: RegressionAnalysis) -> Metadata:
         "tier": analysis.tier.value,
         "tier_reason": analysis.tier_reason,
         "assessment": analysis.assessment,
+        "confidence": percent(analysis.confidence),
+        "expected_budget_saved": _saved_text(analysis),
         "n_active_regressions": len(active),
         "highest_budget_spent": round(max((one.spent for one in analysis.budgets), default=0.0), 3),
         "days": table(
             [{"day": one.day, "state": one.state.value, "verdict": one.verdict.value} for one in analysis.days]
+        ),
+        "budgets": table(
+            [
+                {
+                    "status": one.status,
+                    "kpi": one.kpi,
+                    "service": one.service,
+                    "spent": percent(one.spent),
+                    "own share": percent(one.own_share),
+                    "days to exhaustion": _days_text(one.exhaustion_days),
+                    "from": _days_text(one.exhaustion_low_days),
+                    "to": _days_text(one.exhaustion_high_days),
+                    "burnt too fast": ", ".join(
+                        f"{burn.window} on day {burn.day}"
+                        for burn in analysis.burns
+                        if burn.n_fired and (burn.kpi, burn.service) == (one.kpi, one.service)
+                    ),
+                }
+                for one in sorted(analysis.budgets, key=lambda one: one.spent, reverse=True)
+            ]
         ),
         "reasons": table([{"argues for": one.argues_for.value, "reason": one.text} for one in analysis.reasons]),
         "regressions": table(
@@ -183,12 +206,38 @@ def regression_metadata(analysis: RegressionAnalysis) -> Metadata:
                     "service": one.service,
                     "days": ", ".join(map(str, one.days)),
                     "state": "active" if one.active else "recovered",
+                    "against": ", ".join(kind.value for kind in one.baselines),
                     "finding": one.comparison.sentence,
                 }
                 for one in analysis.regressions
             ]
         ),
+        "baselines": table(
+            [
+                {
+                    "day": one.day,
+                    "baseline": one.kind.value,
+                    "used": "yes" if one.used else "no",
+                    "why not": one.reason or "; ".join(f"{part.service}: {part.reason}" for part in one.rejected),
+                }
+                for one in analysis.baselines
+            ]
+        ),
     }
+
+
+def _saved_text(analysis: RegressionAnalysis) -> str:
+    saved = analysis.expected_budget_saved
+    if saved is None:
+        return "nothing that is sure"
+    return (
+        f"{percent(saved.share, digits=0)} of the budget of {saved.kpi} of {saved.service} "
+        f"({percent(saved.low, digits=0)} to {percent(saved.high, digits=0)}) in {saved.n_days} days"
+    )
+
+
+def _days_text(days: float | None) -> str:
+    return "not within 90 days" if days is None else f"{days:.1f}"
 
 
 def certification_metadata(certificate: Certification) -> Metadata:

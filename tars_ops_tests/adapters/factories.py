@@ -29,7 +29,9 @@ from tars_ops.core.telemetry import (
     sample_frame,
 )
 from tars_ops.core.watch.certification import certify
+from tars_ops.core.watch.references import PinnedArtifact, PinnedDay, PinnedStaging, ReferenceBaselines
 from tars_ops.core.watch.running import judge_running
+from tars_ops.core.watch.staging import staged
 from tars_ops_tests.core.report.factories import Evidence, evidence, release
 from tars_ops_tests.core.slots import Counted, running
 
@@ -38,6 +40,7 @@ RELEASE = release(policy_sha256=hashlib.sha256(POLICY_TEXT).hexdigest())
 POLICY = load_policy(POLICY_TEXT, name="policy of tars")
 AS_OF = 2
 SLOTS, STEPS = 12, 24
+STAGING = 'product="tars-staging"'
 
 
 def telemetry(window: Window, *, seed: int = 1) -> Telemetry:
@@ -90,6 +93,29 @@ def _quality(window: Window, services: tuple[str, ...]) -> Quality:
     )
 
 
+def pin(artifact: str, *paths: str) -> PinnedArtifact:
+    """Return the pin of files whose content nobody has."""
+    return PinnedArtifact(artifact=artifact, version=1, files=dict.fromkeys(paths, "f" * 64))
+
+
+PINNED = ReferenceBaselines(
+    release=RELEASE.key,
+    previous="tars@1.0.0",
+    previous_days=(
+        PinnedDay(
+            day=1,
+            telemetry=pin("tars@1.0.0/stability/day_01/telemetry", "stability/day_01_telemetry/quality.json"),
+            stability=pin("tars@1.0.0/stability/day_01/summary", "stability/day_01_summary.json"),
+            anomalies=None,
+        ),
+    ),
+    staging=PinnedStaging(
+        selector=STAGING, telemetry=pin("tars@1.0.1/ga/staging", "ga/staging_telemetry/staging.json")
+    ),
+    absent={},
+)
+
+
 def week() -> Evidence:
     """Return the evidence of the first days."""
     return evidence(as_of=AS_OF, of_release=RELEASE, of_policy=POLICY)
@@ -111,6 +137,8 @@ def values(made: Evidence) -> Mapping[str, dict[str, object]]:
     return {
         "ga_telemetry": {"": measured[0]},
         "ga_baseline": {"": made.baseline},
+        "staging_telemetry": {"": staged(RELEASE, STAGING, telemetry(RELEASE.day_before_ga, seed=99))},
+        "reference_baselines": {"": PINNED},
         "daily_telemetry": {day_key(day): measured[day] for day in days},
         "daily_stability": {day_key(day): made.stabilities[day] for day in days},
         "anomaly_events": {day_key(day): made.anomalies[day] for day in days},

@@ -15,14 +15,22 @@ from tars_ops.adapters.archive import pack_zip, read_archive
 from tars_ops.adapters.artifacts import canonical_json
 from tars_ops.adapters.policies import load_policy
 from tars_ops.adapters.recording import MANIFEST, RecordingSource, record
+from tars_ops.adapters.source import TelemetrySource
 from tars_ops.adapters.sources import DEMO, open_source
 from tars_ops.adapters.verification import verify
-from tars_ops.core.errors import ConfigurationError, ContractError, MissingInputError, SourceError, TamperedError
+from tars_ops.core.errors import (
+    ConfigurationError,
+    ContractError,
+    MissingInputError,
+    SourceError,
+    SourceUnavailableError,
+    TamperedError,
+)
 from tars_ops.core.policy import Policy
 from tars_ops.core.release import Release, Window
 from tars_ops.core.report.manifest import build_manifest
 from tars_ops.core.telemetry import Telemetry, count_table
-from tars_ops_tests.adapters.factories import POLICY, POLICY_TEXT, RELEASE, telemetry
+from tars_ops_tests.adapters.factories import POLICY, POLICY_TEXT, RELEASE, STAGING, telemetry
 
 
 class Made:
@@ -34,6 +42,11 @@ class Made:
 
     def fetch_window(self, release: Release, policy: Policy, window: Window) -> Telemetry:
         raise NotImplementedError
+
+    def fetch_staging(self, release: Release, policy: Policy, *, selector: str) -> Telemetry:
+        assert policy.baselines.staging
+        assert policy.baselines.staging.selector == selector
+        return telemetry(release.day_before_ga, seed=99)
 
     def close(self) -> None:
         pass
@@ -205,6 +218,65 @@ def test_a_password_in_a_mistyped_address_is_not_repeated() -> None:
 
     assert "canary-7f3a" not in str(told.value)
     assert "prometheus:9090" in str(told.value)
+
+
+# Staging
+
+WITH_STAGING = POLICY_TEXT + f"\nbaselines: {{staging: {{selector: '{STAGING}'}}}}\n".encode()
+STAGED = load_policy(WITH_STAGING, name="policy with staging")
+
+
+class Failing(Made):
+    """A source that is wrong about staging and nothing else."""
+
+    def __init__(self, error: SourceError) -> None:
+        self._error = error
+
+    def fetch_staging(self, release: Release, policy: Policy, *, selector: str) -> Telemetry:
+        del release, policy, selector
+        raise self._error
+
+
+def recorded(tmp_path: Path, source: TelemetrySource, policy_text: bytes = WITH_STAGING) -> RecordingSource:
+    policy = load_policy(policy_text, name="policy")
+    (tmp_path / "staged.zip").write_bytes(record(source, RELEASE, policy, policy_text, days=range(2)))
+    return RecordingSource(tmp_path / "staged.zip")
+
+
+def test_a_recording_holds_staging_where_the_policy_has_it(tmp_path: Path) -> None:
+    recording = recorded(tmp_path, Made())
+
+    found = recording.fetch_staging(RELEASE, STAGED, selector=STAGING)
+
+    assert found.sha256 == telemetry(RELEASE.day_before_ga, seed=99).sha256
+    assert recording.days == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("source", "policy_text", "selector", "told"),
+    [
+        (Made(), POLICY_TEXT, STAGING, r"staged\.zip holds no staging"),
+        (Failing(SourceError("nothing is known of it")), WITH_STAGING, STAGING, r"staged\.zip holds no staging"),
+        (Made(), WITH_STAGING, 'env="pre"', 'holds staging of product="tars-staging", not of env="pre"'),
+    ],
+)
+def test_a_recording_without_that_staging_says_so(
+    tmp_path: Path, source: TelemetrySource, policy_text: bytes, selector: str, told: str
+) -> None:
+    with pytest.raises(SourceError, match=told):
+        recorded(tmp_path, source, policy_text).fetch_staging(RELEASE, STAGED, selector=selector)
+
+
+def test_a_week_is_not_recorded_while_staging_does_not_answer(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailableError, match="no answer"):
+        recorded(tmp_path, Failing(SourceUnavailableError("no answer")))
+
+
+def test_staging_of_another_release_is_never_given_out(tmp_path: Path) -> None:
+    other = RELEASE.model_copy(update={"version": "1.0.2"})
+
+    with pytest.raises(ContractError, match=r"is of tars@1\.0\.1"):
+        recorded(tmp_path, Made()).fetch_staging(other, STAGED, selector=STAGING)
 
 
 # A day in progress, seen again

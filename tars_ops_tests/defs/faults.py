@@ -105,6 +105,9 @@ class _Faulty:
             raise SourceUnavailableError("no answer from the server")
         return FAULTS[self._fault](telemetry)
 
+    def fetch_staging(self, release: Release, policy: Policy, *, selector: str) -> Telemetry:
+        return self._source.fetch_staging(release, policy, selector=selector)
+
     def close(self) -> None:
         self._source.close()
 

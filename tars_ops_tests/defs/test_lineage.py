@@ -15,13 +15,21 @@ EDGES = {
     "releases": set(),
     "ga_telemetry": {"releases"},
     "ga_baseline": {"ga_telemetry"},
+    "staging_telemetry": {"ga_telemetry"},
+    "reference_baselines": {"ga_baseline", "staging_telemetry"},
     "daily_telemetry": {"releases"},
     "daily_stability": {"daily_telemetry", "ga_baseline"},
     "anomaly_events": {"daily_telemetry", "ga_baseline"},
     "daily_health": {"daily_stability", "anomaly_events"},
     "running_telemetry": {"releases"},
     "running_day": {"running_telemetry", "ga_baseline"},
-    "regression_analysis": {"ga_telemetry", "ga_baseline", "daily_telemetry", "daily_stability"},
+    "regression_analysis": {
+        "ga_telemetry",
+        "ga_baseline",
+        "reference_baselines",
+        "daily_telemetry",
+        "daily_stability",
+    },
     "release_certification": {"ga_baseline", "daily_stability", "regression_analysis"},
     "retrospective": {
         "ga_telemetry",
@@ -45,9 +53,10 @@ EDGES = {
     "alerts": {"regression_analysis", "running_day"},
 }
 GROUPS = {
-    "telemetry": {"releases", "ga_telemetry", "daily_telemetry"},
+    "telemetry": {"releases", "ga_telemetry", "staging_telemetry", "daily_telemetry"},
     "watch": {
         "ga_baseline",
+        "reference_baselines",
         "daily_stability",
         "anomaly_events",
         "daily_health",

@@ -16,10 +16,12 @@ from tars_ops.adapters.store import Store
 from tars_ops.core.release import day_key
 from tars_ops.core.report.narrative import Narrative
 from tars_ops.core.telemetry import Telemetry
-from tars_ops.core.watch.anomaly import AnomalyEvents
+from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
+from tars_ops.core.watch.references import ReferenceBaselines
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
+from tars_ops.core.watch.staging import StagingTelemetry
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 
@@ -120,6 +122,14 @@ class Home:
     def regression(self, release: str, as_of: int) -> RegressionAnalysis:
         """Return the verdict as of a day."""
         return self._read("regression_analysis", release, as_of_key(as_of))  # type: ignore[return-value]
+
+    def references(self, release: str) -> ReferenceBaselines:
+        """Return what else than its GA day a release is compared with."""
+        return self._read("reference_baselines", release, "")  # type: ignore[return-value]
+
+    def staging(self, release: str) -> StagingTelemetry:
+        """Return what is known of staging."""
+        return self._read("staging_telemetry", release, "")  # type: ignore[return-value]
 
     def narrative(self, release: str, as_of: int) -> Narrative:
         """Return the page for leadership as of a day."""

@@ -176,6 +176,14 @@ class CpuGrowth(Incident):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slower(Incident):
+    """From the beginning of a day on every request takes this share longer."""
+
+    ratio: float
+    from_day: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemoryGrowth(Incident):
     """From GA on memory grows in a straight line by this share of its GA level a day."""
 
@@ -458,10 +466,20 @@ def _traffic_growth(days: FloatArray) -> FloatArray:
 
 def _latency_shares(scenario: Scenario, service: Service, at_ms: IntArray) -> FloatArray:
     shares = np.tile(LATENCY_SHARES, (len(at_ms), 1))
+    for slower in scenario.befalling(service, Slower):
+        since = at_ms >= slower.from_day * DAY_MS
+        shares = np.where(since[:, None], _stretched(LATENCY_SHARES, 1 + slower.ratio), shares)
     for slow in scenario.befalling(service, Slowdown):
         slowed = (1 - slow.ratio) * shares + slow.ratio * SLOW_SHARES
         shares = np.where(slow.window.covers(at_ms)[:, None], slowed, shares)
     return shares
+
+
+def _stretched(shares: FloatArray, factor: float) -> FloatArray:
+    """Return the shares of the buckets when everything takes so much longer; within a bucket time is even."""
+    bounds = np.array([0.0, *map(float, LATENCY_LE[:-1])])
+    below = np.interp(bounds / factor, bounds, np.concatenate([[0.0], np.cumsum(shares[:-1])]))
+    return np.round(np.diff(below, append=1.0), 9)
 
 
 def _status_shares(scenario: Scenario, service: Service, at_ms: IntArray) -> FloatArray:

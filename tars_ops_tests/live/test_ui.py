@@ -33,9 +33,9 @@ WEEK, TWIN, GA = "tars@1.0.1", "tars@1.0.2", "2025-11-18T00:00:00Z"
 GATE = "availability_keeps_its_objective"
 DAYS = [f"day_{day:02d}" for day in range(1, 8)]
 GROUPS = {
-    "telemetry": {"releases", "ga_telemetry", "daily_telemetry"},
+    "telemetry": {"releases", "ga_telemetry", "staging_telemetry", "daily_telemetry"},
     "watch": {
-        *("ga_baseline", "daily_stability", "anomaly_events", "daily_health"),
+        *("ga_baseline", "reference_baselines", "daily_stability", "anomaly_events", "daily_health"),
         *("running_telemetry", "running_day", "alerts"),
     },
     "verdict": {"regression_analysis", "release_certification"},

@@ -15,7 +15,7 @@ from tars_ops.adapters.recording import RecordingSource
 from tars_ops.adapters.sources import DEMO as DEMO_RECORDING
 from tars_ops.core.telemetry import Telemetry, count_table
 from tars_ops.core.verdict import DayState, Decision, Tier, Verdict
-from tars_ops.core.watch.anomaly import AnomalyClass
+from tars_ops.core.watch.event import AnomalyClass
 from tars_ops_tests.live.command import POLICIES, Done, Home
 from tars_ops_tests.live.history import (
     DEMO,
@@ -157,6 +157,36 @@ def test_the_week_holds_the_events_that_happened(fetched: dict[int, Telemetry], 
 
     assert sum(int(total) for _, total in stored) == pytest.approx(requests, rel=1e-3)
     assert sum(int(bad) for bad, _ in stored) == pytest.approx(errors, abs=max(1, errors * 1e-3))
+
+
+def expected_requests(known: dict[int, int], day: int) -> float:
+    """Return the requests of a day; of an unknown one the mean of its weekday, or of all if a weekday is unknown."""
+    alike = [known[one] for one in known if one % 7 == day % 7]
+    if day in known:
+        return known[day]
+    return sum(alike) / len(alike) if len({one % 7 for one in known}) == 7 else sum(known.values()) / len(known)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(("kpi", "what"), [("availability", "errors"), ("p99_latency", "slow")])
+def test_the_budgets_are_those_of_the_events_that_happened(
+    watched: tuple[Home, Done], service: str, kpi: str, what: str
+) -> None:
+    """From the true events, over a real server, resets and gaps, to the reported share: a thousandth at most."""
+    home, _ = watched
+
+    budget = next(one for one in home.regression(WEEK, 7).budgets if (one.kpi, one.service) == (kpi, service))
+    known = [-1, *(day.day for day in budget.days if day.n_bad is not None)]
+    truth = {day: true_counts(DEMO, service, day) for day in known}
+    expected = sum(
+        expected_requests({day: one["requests"] for day, one in truth.items()}, day) for day in range(-22, 8)
+    )
+    bad = sum(one[what] for one in truth.values())
+    allowed = expected * (1 - budget.objective)
+
+    assert budget.n_prior_days == 1
+    assert budget.n_period_expected == pytest.approx(expected, rel=1e-3)
+    assert budget.spent == pytest.approx(bad / allowed, rel=1e-3, abs=1 / allowed)
 
 
 def test_a_sample_on_the_border_belongs_to_the_window_that_starts_there(demo_server: PrometheusProcess) -> None:

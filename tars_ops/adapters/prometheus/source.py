@@ -37,6 +37,7 @@ from tars_ops.core.telemetry import (
     sample_frame,
 )
 from tars_ops.core.units import at_most
+from tars_ops.core.watch.staging import of_staging
 
 PRIOR_DAYS = 29
 """Days before GA that complete an error budget of 30 days."""
@@ -62,6 +63,10 @@ class PrometheusSource:
     def fetch_window(self, release: Release, policy: Policy, window: Window) -> Telemetry:
         """Ask the server for a window of a release; see ``TelemetrySource``."""
         return self._fetch(release, policy.promises, window, of=_Part.RUNNING_DAY)
+
+    def fetch_staging(self, release: Release, policy: Policy, *, selector: str) -> Telemetry:
+        """Ask the server for staging on the day before GA; see ``TelemetrySource``."""
+        return self._fetch(release, of_staging(policy, selector), release.day_before_ga, of=_Part.DAY)
 
     def _fetch(self, release: Release, policy: Policy, window: Window, *, of: _Part) -> Telemetry:
         build = self._server.build()

@@ -63,10 +63,10 @@ def _tagged(
 
 open_watch = dg.define_asset_job(
     OPEN_WATCH,
-    dg.AssetSelection.assets("ga_telemetry", "ga_baseline"),
+    dg.AssetSelection.assets("ga_telemetry", "ga_baseline", "staging_telemetry", "reference_baselines"),
     config=_tagged(RELEASES, tags_of_ga),
     executor_def=dg.in_process_executor,
-    description="Fetch the GA day of a release and freeze its baseline.",
+    description="Fetch the GA day of a release, freeze its baseline and pin what else it is compared with.",
 )
 watch_day = dg.define_asset_job(
     WATCH_DAY,

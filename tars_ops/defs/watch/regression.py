@@ -10,10 +10,12 @@ from tars_ops.defs.io_manager import Days
 from tars_ops.defs.metadata import regression_metadata
 from tars_ops.defs.partitions import EVERY_DAY, RELEASES, release_of
 from tars_ops.defs.resources import AsOf, StoreResource
+from tars_ops.defs.watch.references import references_of
 
 
 @dg.asset(
     partitions_def=RELEASES,
+    deps=["reference_baselines"],  # read by digest where they are pinned: an older watch has none
     ins={
         "daily_telemetry": dg.AssetIn(partition_mapping=EVERY_DAY),
         "daily_stability": dg.AssetIn(partition_mapping=EVERY_DAY),
@@ -33,7 +35,7 @@ def regression_analysis(
 ) -> dg.MaterializeResult[RegressionAnalysis]:
     """The verdict on the release as of a day: regressions, error budgets, decision and tier, each with its reasons."""
     with reported():
-        registered = store.release(release_of(context))
+        opened, registered = store.open(), store.release(release_of(context))
         analysis = analyse(
             ga_telemetry,
             ga_baseline,
@@ -41,6 +43,7 @@ def regression_analysis(
             daily_stability,
             registered.release,
             registered.policy,
-            as_of=as_of.resolve(store.open(), registered),
+            as_of=as_of.resolve(opened, registered),
+            references=references_of(opened, registered),
         )
     return dg.MaterializeResult(value=analysis, metadata=regression_metadata(analysis))
