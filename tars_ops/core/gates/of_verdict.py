@@ -10,9 +10,12 @@ from tars_ops.core.release import day_key
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.certification import Certification
 from tars_ops.core.watch.comparison import Outcome
+from tars_ops.core.watch.decision import is_of_staging
+from tars_ops.core.watch.references import BaselineKind
 from tars_ops.core.watch.regression import RegressionAnalysis
 
 NO_CRITICAL_REGRESSION, NO_ROLLBACK = "no_regression_is_critical", "no_rollback_is_advised"
+_RELEASES = {BaselineKind.GA_DAY, BaselineKind.PREVIOUS_RELEASE}
 CAN_BE_CLOSED = "release_can_be_closed_as_stable"
 VERIFIES, COMPLETE = "bundle_verifies", "bundle_is_complete"
 
@@ -35,16 +38,24 @@ def _no_critical_regression(analysis: RegressionAnalysis, policy: Policy) -> Gat
 
 def _regressions_of(service: str, analysis: RegressionAnalysis, policy: Policy) -> Claim:
     active = [one for one in analysis.regressions if one.active and one.service == service]
-    critical = [one for one in active if one.severity is Severity.CRITICAL]
-    compared = [one for one in analysis.comparisons if one.service == service]
-    dark = [one for one in compared if one.outcome is Outcome.UNKNOWN]
+    critical = [one for one in active if one.severity is Severity.CRITICAL and not is_of_staging(one)]
+    compared = [one for one in analysis.comparisons if one.service == service and one.baseline is BaselineKind.GA_DAY]
+    known = {
+        one.kpi
+        for one in analysis.comparisons
+        if one.service == service and one.baseline in _RELEASES and one.outcome is not Outcome.UNKNOWN
+    }
+    dark = [one for one in compared if one.kpi not in known]
     promised = [one for one in dark if one.kpi in policy.slos]
     if critical:
         verdict, said = Verdict.FAIL, critical[0].comparison.sentence
     elif not _is_judged(analysis):
         verdict, said = Verdict.UNKNOWN, f"{day_key(analysis.as_of)} was not judged, what is known is older"
     elif len(dark) == len(compared):
-        verdict, said = Verdict.UNKNOWN, "nothing of the latest judged day could be compared with the GA day"
+        verdict, said = (
+            Verdict.UNKNOWN,
+            "nothing of the latest judged day could be compared with the GA day or the release before",
+        )
     elif promised:
         verdict, said = Verdict.UNKNOWN, promised[0].sentence
     else:

@@ -1,159 +1,236 @@
-"""Is one period really worse than another, or is it noise?
+"""How far does one period lie from another, and how sure is that?
 
-Arrays in, an estimate with its interval out; nothing here knows a policy. Periods are compared block by block (an hour
-with the same hour of the GA day), which takes the daily season out; neighbouring blocks resemble each other, so the
-interval is widened to the number of blocks that are really independent. Events are compared as counts.
+Two kinds of shift, of means and of shares of counted events, answer the same questions: the estimate, its interval, and
+how likely so large a shift is beyond a bound. Nothing here knows a policy.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple, Protocol
 
-import numpy as np
 from scipy import special
 
-from tars_ops.core import sli
-from tars_ops.core.telemetry import FloatArray
-
-MIN_BLOCKS = 6
-"""Fewer pairs of blocks say nothing about a day."""
-MIN_EFFECTIVE = 3.0
-MAX_CORRELATION = 0.98
+SMALLEST_ERROR = 1e-12
+SMALLEST_TAIL = 1e-15
+"""Of an interval; a p-value below it is 0."""
 
 
-class Shift(NamedTuple):
+class Method(StrEnum):
+    """How two periods were compared."""
+
+    PAIRED_T = "paired_t"
+    """Student's t on paired slots, with the samples that are independent."""
+    QUANTILE = "bucket_quantile"
+    """Quantiles of summed buckets, their ranks moved by the error of the counts (Woodruff 1952)."""
+    SHARE = "share_ratio"
+    """Ratio of two shares of counted events."""
+    COUNTS = "count_difference"
+    """Difference of two shares, on the exact intervals of both (Newcombe 1998)."""
+
+
+class Shift(Protocol):
     """How far one period lies from another."""
 
-    estimate: float
-    lower: float
-    upper: float
-    """Ends of the interval."""
-    p: float
-    """Chance of so large a difference where there is none."""
+    @property
+    def estimate(self) -> float:
+        """Relative change, or difference in points."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """Slots or events behind it."""
+        ...
+
+    @property
+    def n_effective(self) -> float:
+        """Those that are independent."""
+        ...
+
+    @property
+    def effect(self) -> float:
+        """Chance, 0..1, that a value of the later period is the higher one; 0.5 where nothing changed."""
+        ...
+
+    @property
+    def test(self) -> Method:
+        """How it was found."""
+        ...
+
+    def ends(self, tail: float) -> tuple[float, float]:
+        """Return the interval that leaves ``tail`` on each side."""
+        ...
+
+    def p_above(self, bound: float) -> float:
+        """Return the p-value of "the shift is not above ``bound``"."""
+        ...
+
+    def p_below(self, bound: float) -> float:
+        """Return the p-value of "the shift is not below ``bound``"."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MeanShift:
+    """A shift with a standard error, of logarithms or of plain differences."""
+
+    centre: float
+    error: float
+    freedom: float
+    in_logs: bool
     n: int
     n_effective: float
-    """Independent blocks behind the interval."""
+    effect: float
+    test: Method
+
+    @property
+    def estimate(self) -> float:
+        """Relative change."""
+        return self._back(self.centre)
+
+    def ends(self, tail: float) -> tuple[float, float]:
+        """Return the interval that leaves ``tail`` on each side."""
+        half = float(special.stdtrit(self.freedom, 1 - max(tail, SMALLEST_TAIL))) * self._error
+        return self._back(self.centre - half), self._back(self.centre + half)
+
+    def p_above(self, bound: float) -> float:
+        """Return the p-value of "the shift is not above ``bound``"."""
+        return float(special.stdtr(self.freedom, (self._to(bound) - self.centre) / self._error))
+
+    def p_below(self, bound: float) -> float:
+        """Return the p-value of "the shift is not below ``bound``"."""
+        return float(special.stdtr(self.freedom, (self.centre - self._to(bound)) / self._error))
+
+    def widened(self, error: float, *, freedom: float = math.inf) -> MeanShift:
+        """Return the shift with a further, independent error.
+
+        Notes
+        -----
+        Degrees of freedom after Welch (1947) and Satterthwaite (1946).
+        """
+        here, there = self.error**2, error**2
+        if there == 0:
+            return self
+        joint = (
+            (here + there) ** 2 / (here**2 / self.freedom + there**2 / freedom) if here or freedom < math.inf else 1e9
+        )
+        return replace(self, error=math.sqrt(here + there), freedom=min(joint, 1e9))
+
+    @property
+    def _error(self) -> float:
+        return max(self.error, SMALLEST_ERROR)
+
+    def _back(self, value: float) -> float:
+        return math.expm1(min(value, 700.0)) if self.in_logs else value
+
+    def _to(self, bound: float) -> float:
+        if not self.in_logs:
+            return bound
+        return math.log1p(bound) if bound > -1 else -math.inf
 
 
-def paired_shift(before: FloatArray, after: FloatArray, *, alpha: float) -> Shift | None:
-    """Estimate the relative change of the mean between two periods of equal blocks.
+class Events(NamedTuple):
+    """Bad and valid events of a period; none of a promise, which is a share that nobody counted."""
+
+    n_bad: float
+    n_total: float
+
+    @property
+    def share(self) -> float:
+        """Share of bad events."""
+        return self.n_bad / self.n_total
+
+
+@dataclass(frozen=True, slots=True)
+class ShareShift:
+    """A difference of two shares of good events, in points: positive is better."""
+
+    before: Events | float
+    """Counted events, or the share of bad ones that was promised."""
+    after: Events
+    dispersion: float
+    """Variance of the counts over that of independent events, at least 1."""
+    test: Method = Method.COUNTS
+
+    @property
+    def estimate(self) -> float:
+        """Change of the share of good events, in points."""
+        return self._was - self.after.share
+
+    @property
+    def n(self) -> int:
+        """Events behind the shift."""
+        return int(self.after.n_total + (self.before.n_total if isinstance(self.before, Events) else 0))
+
+    @property
+    def n_effective(self) -> float:
+        """Independent events that are worth as much."""
+        return self.n / self.dispersion
+
+    @property
+    def effect(self) -> float:
+        """Chance that an event of the later period is the better one, ties halved."""
+        return 0.5 + self.estimate / 2
+
+    @property
+    def _was(self) -> float:
+        return self.before.share if isinstance(self.before, Events) else self.before
+
+    def ends(self, tail: float) -> tuple[float, float]:
+        """Return the interval that leaves ``tail`` on each side.
+
+        Notes
+        -----
+        Newcombe (1998), method 10, on the intervals of Clopper and Pearson (1934) of the counts over the dispersion.
+        """
+        level = 2 * max(tail, SMALLEST_TAIL)
+        was, now = self._was, self.after.share
+        l1, u1 = self._interval(self.before, level) if isinstance(self.before, Events) else (was, was)
+        l2, u2 = self._interval(self.after, level)
+        more, fewer = math.hypot(now - l2, u1 - was), math.hypot(u2 - now, was - l1)
+        return was - now - fewer, was - now + more
+
+    def _interval(self, events: Events, level: float) -> tuple[float, float]:
+        n_bad, n_total = events.n_bad / self.dispersion, events.n_total / self.dispersion
+        low = float(special.betaincinv(n_bad, n_total - n_bad + 1, level / 2)) if n_bad > 0 else 0.0
+        high = float(special.betaincinv(n_bad + 1, n_total - n_bad, 1 - level / 2)) if n_bad < n_total else 1.0
+        return low, high
+
+    def p_above(self, bound: float) -> float:
+        """Return the p-value of "the shift is not above ``bound``"."""
+        return _smallest_tail(lambda tail: self.ends(tail)[0] - bound)
+
+    def p_below(self, bound: float) -> float:
+        """Return the p-value of "the shift is not below ``bound``"."""
+        return _smallest_tail(lambda tail: bound - self.ends(tail)[1])
+
+
+def _smallest_tail(beyond: Callable[[float], float]) -> float:
+    """Return the smallest tail with which an interval still lies beyond a bound; 1 where even its middle does not.
 
     Parameters
     ----------
-    before, after : (n,) float
-        The same blocks of the day in both periods, in one unit; NaN where a block is unknown.
-    alpha : float in (0, 1)
-        Chance of the interval missing the truth.
-
-    Returns
-    -------
-    Shift or None
-        Relative to ``before``; None with fewer than 6 common blocks or a baseline of 0.
-
-    Notes
-    -----
-    Student's t on the differences of logarithms around their own trend, with the sample size corrected for first-order
-    autocorrelation, ``n (1 - rho) / (1 + rho)``; rho is bias-corrected after Kendall (1954), 0..0.98.
-
-    Examples
-    --------
-    >>> steady = np.array([10.0, 12.0, 14.0, 12.0, 10.0, 8.0])
-    >>> shift = paired_shift(steady, 1.2 * steady, alpha=0.001)
-    >>> round(shift.estimate, 3)
-    0.2
+    beyond : function of a tail
+        How far the end of the interval lies beyond the bound; close to linear in the normal quantile of the tail, so
+        that false position (Illinois) needs few steps.
     """
-    common = ~(np.isnan(before) | np.isnan(after))
-    n = int(common.sum())
-    if n < MIN_BLOCKS:
-        return None
-    relative = _relative(before[common], after[common])
-    if relative is None:
-        return None
-    differences, back = relative
-    mean, noise = float(differences.mean()), detrended(differences)
-    spread = float(np.sqrt(noise @ noise / (n - 2)))
-    n_effective = max(MIN_EFFECTIVE, n * (1 - (rho := autocorrelation(noise))) / (1 + rho))
-    error = max(spread / math.sqrt(n_effective), 1e-12)
-    half = float(special.stdtrit(n_effective - 1, 1 - alpha / 2)) * error
-    p = 2 * float(special.stdtr(n_effective - 1, -abs(mean) / error))
-    return Shift(back(mean), back(mean - half), back(mean + half), p, n, n_effective)
-
-
-def _relative(before: FloatArray, after: FloatArray) -> tuple[FloatArray, Callable[[float], float]] | None:
-    """Return the change of each block, and how to turn a mean of them into a relative change.
-
-    Logarithms where everything is positive, because a load that grows grows with its season; else differences.
-    """
-    if before.min() > 0 and after.min() > 0:
-        return np.log(after / before), math.expm1
-    centre = float(np.abs(before.mean()))
-    return ((after - before) / centre, float) if centre else None
-
-
-def detrended(values: FloatArray) -> FloatArray:
-    """Return the distances from the straight line through some blocks.
-
-    A change that grows over the day is a change, not noise around one.
-
-    Examples
-    --------
-    >>> np.abs(detrended(np.array([1.0, 2.0, 3.0]))).max() < 1e-12
-    np.True_
-    """
-    place = np.arange(len(values)) - (len(values) - 1) / 2
-    slope = float(place @ values) / float(place @ place)
-    return values - values.mean() - slope * place
-
-
-def autocorrelation(values: FloatArray) -> float:
-    """Return the first-order autocorrelation, bias-corrected and held within 0..0.98.
-
-    Examples
-    --------
-    >>> autocorrelation(np.array([1.0, -1.0, 1.0, -1.0]))
-    0.0
-    """
-    centred = values - values.mean()
-    power = float(centred @ centred)
-    if power == 0:
+    near, far = 0.0, -float(special.ndtri(SMALLEST_TAIL))
+    at_near, at_far = beyond(0.5), beyond(SMALLEST_TAIL)
+    if at_near <= 0:
+        return 1.0
+    if at_far > 0:
         return 0.0
-    r1 = float(centred[1:] @ centred[:-1]) / power
-    return min(max(r1 + (1 + 4 * r1) / len(values), 0.0), MAX_CORRELATION)
-
-
-def share_shift(before: tuple[int, int], after: tuple[int, int], *, alpha: float) -> Shift | None:
-    """Estimate the change of a share of bad events between two periods, in points.
-
-    Parameters
-    ----------
-    before, after : (bad, total)
-        Counted events.
-    alpha : float in (0, 1)
-        Chance of the interval missing the truth.
-
-    Returns
-    -------
-    Shift or None
-        Positive means more bad events; None where a period had no event.
-
-    Notes
-    -----
-    The interval is Newcombe's (1998, method 10) built on Clopper-Pearson intervals, the p-value the exact conditional
-    binomial test: given all bad events, how many fell into the later period.
-
-    Examples
-    --------
-    >>> share_shift((2, 10_000), (2, 10_000), alpha=0.01).estimate
-    0.0
-    """
-    (x1, n1), (x2, n2) = before, after
-    if n1 <= 0 or n2 <= 0:
-        return None
-    p1, p2 = x1 / n1, x2 / n2
-    (l1, u1), (l2, u2) = sli.bad_interval(x1, n1, alpha=alpha), sli.bad_interval(x2, n2, alpha=alpha)
-    lower = p2 - p1 - math.hypot(p2 - l2, u1 - p1)
-    upper = p2 - p1 + math.hypot(u2 - p2, p1 - l1)
-    one_sided = sli.p_at_least(x2, x1 + x2, probability=n2 / (n1 + n2))
-    return Shift(p2 - p1, lower, upper, min(1.0, 2 * one_sided), n1 + n2, float(n1 + n2))
+    z = far
+    for _ in range(40):
+        z = far - at_far * (far - near) / (at_far - at_near)
+        at_z = beyond(float(special.ndtr(-z)))
+        if abs(at_z) <= 1e-9 * (at_near - at_far) or far - near < 1e-6:
+            break
+        if at_z > 0:
+            near, at_near, at_far = z, at_z, at_far / 2
+        else:
+            far, at_far, at_near = z, at_z, at_near / 2
+    return float(special.ndtr(-z))

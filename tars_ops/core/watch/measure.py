@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,9 +36,7 @@ from tars_ops.core.telemetry import (
     count_table,
     sample_table,
 )
-
-BLOCKS_PER_DAY = 24
-"""A day is compared in hours; a shorter day in as many blocks as its slots allow."""
+from tars_ops.core.watch.drafts import Buckets
 
 
 class Measured(Frozen):
@@ -52,6 +49,8 @@ class Measured(Frozen):
     """Lower end of what the value may be: a bucket's bound, or the interval of a share."""
     upper: float | None = None
     """Upper end; None also where a quantile is above the last bucket."""
+    smooth: float | None = None
+    """The quantile read smoothly across the buckets, the base of every change; null where the KPI is no quantile."""
     n_bad: int | None = None
     """Events beyond the promise, of a KPI that counts events."""
     n_total: int | None = None
@@ -64,18 +63,15 @@ class Measured(Frozen):
         """Bad and valid events, where both are known."""
         return None if self.n_bad is None or self.n_total is None else (self.n_bad, self.n_total)
 
+    @property
+    def comparable(self) -> float | None:
+        """The value that changes are taken from."""
+        return self.value if self.smooth is None else self.smooth
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
-    """One KPI of one service, hour by hour.
-
-    ``values`` has one number per block, NaN where nothing is known; ``bad`` and ``total`` count the events of a KPI
-    that counts, and are empty arrays otherwise.
-    """
-
-    values: FloatArray
-    bad: IntArray
-    total: IntArray
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether this is a quantile above the last bound, of which only the least value is known."""
+        return self.smooth is not None and self.upper is None
 
 
 def measure(telemetry: Telemetry, policy: Policy) -> tuple[Measured, ...]:
@@ -110,11 +106,10 @@ def why_unknown(telemetry: Telemetry, policy: Policy, name: str, service: str) -
     said = telemetry.quality.why_unknown(name, service, min_coverage=needed)
     if said or isinstance(policy.judged[name], RatioKpi | LatencyKpi):
         return said
-    table = sample_table(telemetry, name)
-    n_known = int((~np.isnan(table.values[table.services.index(service)])).sum()) if service in table.services else 0
-    if n_known == 0:
+    n_known, asked = telemetry.n_samples(name, service), telemetry.quality.of(name)
+    if n_known == 0 or asked is None:
         return "the server answered no number"
-    share = n_known / len(table.at_ms)
+    share = n_known / math.ceil(telemetry.quality.window.length_s / asked.step_s)
     return f"numbers for {share:.2f} < {needed:.2f} of the steps" if share < needed else None
 
 
@@ -155,6 +150,7 @@ def _latency(name: str, service: str, kpi: LatencyKpi, sums: IntArray, table: Co
     bounds = bucket_bounds(table)
     found = sli.quantile(bounds, sums, kpi.quantile) if bounds else sli.UNKNOWN_QUANTILE
     n_total = int(sums[-1]) if bounds else 0
+    smooth = Buckets(bounds, sums[:, np.newaxis]).smooth_quantile(kpi.quantile) if n_total else math.nan
     n_bad = None
     if kpi.slo and kpi.slo.threshold_s in bounds:
         n_bad = max(0, n_total - int(sums[bounds.index(kpi.slo.threshold_s)]))
@@ -164,6 +160,7 @@ def _latency(name: str, service: str, kpi: LatencyKpi, sums: IntArray, table: Co
         value=_known(found.value),
         lower=_known(found.lower),
         upper=_known(found.upper),
+        smooth=_known(smooth),
         n_bad=n_bad,
         n_total=n_total,
     )
@@ -210,64 +207,6 @@ def across(kpi: UptimeKpi | GaugeKpi | CostKpi, values: FloatArray) -> FloatArra
     if isinstance(kpi, GaugeKpi) and kpi.across == "max":
         return values.max(axis=0)
     return values.sum(axis=0)
-
-
-def blocks(telemetry: Telemetry, policy: Policy) -> dict[tuple[str, str], Blocks]:
-    """Return every judged KPI of every service hour by hour; keys are (KPI, service)."""
-    found: dict[tuple[str, str], Blocks] = {}
-    for name, kpi in policy.judged.items():
-        found.update(_blocks(telemetry, policy, name, kpi))
-    return found
-
-
-def n_blocks(n_slots: int) -> int:
-    """Return into how many equal blocks a day of so many slots is cut.
-
-    Examples
-    --------
-    >>> [n_blocks(288), n_blocks(12), n_blocks(7)]
-    [24, 12, 7]
-    """
-    return next(n for n in range(min(BLOCKS_PER_DAY, n_slots), 0, -1) if n_slots % n == 0)
-
-
-def _blocks(
-    telemetry: Telemetry, policy: Policy, name: str, kpi: JudgedKpi
-) -> Iterator[tuple[tuple[str, str], Blocks]]:
-    if isinstance(kpi, RatioKpi | LatencyKpi):
-        table = count_table(telemetry, policy.counter(name) or name, les=bucket_names(policy, kpi))
-        for i, service in enumerate(table.services):
-            yield (name, service), _counted_blocks(kpi, table, table.counts[i])
-        return
-    samples = sample_table(telemetry, name)
-    n = n_blocks(telemetry.quality.window.length_s // telemetry.quality.slot_s)
-    for i, service in enumerate(samples.services):
-        empty = np.empty(0, np.int64)
-        yield (name, service), Blocks(_block_means(samples.values[i].reshape(n, -1)), empty, empty)
-
-
-def _block_means(values: FloatArray) -> FloatArray:
-    """Average the known samples of each block; a block that is less than half known is unknown."""
-    known = ~np.isnan(values)
-    n = known.sum(axis=1)
-    sums = np.where(known, values, 0.0).sum(axis=1)
-    return np.where(n * 2 >= values.shape[1], sums / np.maximum(n, 1), np.nan)
-
-
-def _counted_blocks(kpi: RatioKpi | LatencyKpi, table: CountTable, counts: IntArray) -> Blocks:
-    n = n_blocks(counts.shape[1])
-    sums = counts.reshape(counts.shape[0], n, -1).sum(axis=2)
-    if isinstance(kpi, RatioKpi):
-        pairs = [_bad_total(sums[:, j], table.les) for j in range(n)]
-        bad, total = np.array(pairs, dtype=np.int64).T
-        values = np.where(total > 0, 1 - bad / np.maximum(total, 1), np.nan)
-        return Blocks(values, bad, total)
-    bounds = bucket_bounds(table)
-    if not bounds:
-        return Blocks(np.full(n, np.nan), np.zeros(n, np.int64), np.zeros(n, np.int64))
-    values = np.array([sli.quantile(bounds, sums[:, j], kpi.quantile).value for j in range(n)])
-    good = sums[bounds.index(kpi.slo.threshold_s)] if kpi.slo and kpi.slo.threshold_s in bounds else sums[-1]
-    return Blocks(values, sums[-1] - good, sums[-1])
 
 
 def by_key(measured: tuple[Measured, ...]) -> Mapping[tuple[str, str], Measured]:

@@ -5,21 +5,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from tars_ops.core.errors import MissingInputError
-from tars_ops.core.model import Frozen, Instant, Sha256
+from tars_ops.core.model import Frozen, Instant, Sha256, Share
 from tars_ops.core.policy import Policy
 from tars_ops.core.release import Release, day_key
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.verdict import DayState, Decision, Tier, Verdict
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.budget import Budget, budgets
-from tars_ops.core.watch.comparison import Comparison, Regression, compared, regressions_of
-from tars_ops.core.watch.decision import Day, Reason, assessment_of, critical_of_users, decide, reasons_for, tier_of
-from tars_ops.core.watch.measure import blocks
+from tars_ops.core.watch.comparison import Comparison
+from tars_ops.core.watch.decision import (
+    Day,
+    Driver,
+    Reason,
+    assessment_of,
+    confidence_of,
+    critical_of_users,
+    decide,
+    drivers_of,
+    reasons_for,
+    tier_of,
+)
+from tars_ops.core.watch.harm import Regression, regressions_of
+from tars_ops.core.watch.ladder import BurnOfDay, burns_of
+from tars_ops.core.watch.looks import Looks, looked_at
+from tars_ops.core.watch.references import NO_REFERENCES, References
+from tars_ops.core.watch.saving import BudgetSaved, budget_saved
 from tars_ops.core.watch.stability import DailyStability
+from tars_ops.core.watch.validity import BaselineUse
 
 
 class RegressionAnalysis(Frozen):
@@ -36,14 +52,24 @@ class RegressionAnalysis(Frozen):
     """Digest of the telemetry behind each judged day."""
     days: tuple[Day, ...]
     decision: Decision
+    confidence: Share | None
+    """How sure the fact behind the decision is; None where it is not a matter of chance."""
+    drivers: tuple[Driver, ...]
+    """The KPIs and days that the decision rests on, the gravest first; empty where it is to keep the release."""
+    expected_budget_saved: BudgetSaved | None
+    """What rolling back now should save; None where no budget surely burns much faster than usual."""
     assessment: Literal["critical", "major", "minor", "stable"]
     tier: Tier
     tier_reason: str
     reasons: tuple[Reason, ...]
     regressions: tuple[Regression, ...]
     comparisons: tuple[Comparison, ...]
-    """Every comparison of the latest judged day."""
+    """Every comparison of the latest judged day, with every baseline."""
+    baselines: tuple[BaselineUse, ...]
+    """What became of every baseline on every judged day."""
     budgets: tuple[Budget, ...]
+    burns: tuple[BurnOfDay, ...]
+    """How fast every budget burnt on every judged day, over every window."""
 
 
 def analyse(
@@ -55,27 +81,60 @@ def analyse(
     policy: Policy,
     *,
     as_of: int,
+    references: References = NO_REFERENCES,
 ) -> RegressionAnalysis:
     """Judge a release as of a day.
+
+    Parameters
+    ----------
+    references : References
+        Other baselines than the GA day and the objectives.
 
     Raises
     ------
     MissingInputError
         If no day up to ``as_of`` has been judged.
     """
+    judged = _judged(stabilities, release, as_of)
+    looks = looked_at(ga, baseline, telemetries, judged, release, policy, references)
+    burns = burns_of(ga, telemetries, judged, release, policy)
+    return concluded(looks, burns, ga, baseline, judged, release, policy, as_of=as_of)
+
+
+def _judged(stabilities: Mapping[int, DailyStability], release: Release, as_of: int) -> dict[int, DailyStability]:
     judged = {day: stabilities[day] for day in sorted(stabilities) if day <= as_of}
     if not judged:
         raise MissingInputError(f"no day of {release.key} up to day {as_of} has been judged; materialise one first")
+    return judged
+
+
+def concluded(
+    looks: Looks,
+    burns: Sequence[BurnOfDay],
+    ga: Telemetry,
+    baseline: GaBaseline,
+    stabilities: Mapping[int, DailyStability],
+    release: Release,
+    policy: Policy,
+    *,
+    as_of: int,
+) -> RegressionAnalysis:
+    """Conclude from the daily looks and burn rates what the verdict as of a day is; later ones are left out.
+
+    Raises
+    ------
+    MissingInputError
+        If no day up to ``as_of`` has been judged.
+    """
+    judged = _judged(stabilities, release, as_of)
     latest = max(judged)
-    ga_blocks = blocks(ga, policy)
-    by_day = {day: blocks(telemetries[day], policy) for day in judged}
-    by_comparison = {day: tuple(compared(day, judged, ga_blocks, by_day, baseline, release, policy)) for day in judged}
-    regressions = tuple(regressions_of(by_comparison, latest))
+    regressions = tuple(regressions_of({day: looks.comparisons[day] for day in judged}, latest))
     spent = budgets(ga, baseline, judged, policy)
     days = tuple(day_seen(day, judged, release, as_of) for day in release.days)
-    reasons = tuple(reasons_for(days, judged, regressions, spent, release, policy))
+    compared = looks.comparisons[latest]
+    reasons = tuple(reasons_for(days, judged, regressions, compared, spent, release, policy))
     decision = decide(reasons)
-    tier, tier_reason = tier_of(decision, reasons, regressions, days, judged.get(as_of), as_of)
+    tier, tier_reason = tier_of(decision, reasons, regressions, compared, days, judged.get(as_of), as_of)
     return RegressionAnalysis(
         release=release.key,
         as_of=as_of,
@@ -86,6 +145,9 @@ def analyse(
         stability_telemetry_sha256={day_key(day): one.telemetry_sha256 for day, one in judged.items()},
         days=days,
         decision=decision,
+        confidence=confidence_of(decision, reasons),
+        drivers=drivers_of(decision, reasons),
+        expected_budget_saved=budget_saved(spent, latest=latest),
         assessment=assessment_of(
             [one.severity for one in regressions if one.active], of_users=critical_of_users(regressions, policy)
         ),
@@ -93,8 +155,10 @@ def analyse(
         tier_reason=tier_reason,
         reasons=reasons,
         regressions=regressions,
-        comparisons=by_comparison[latest],
+        comparisons=compared,
+        baselines=tuple(one for one in looks.baselines if one.day <= as_of),
         budgets=spent,
+        burns=tuple(one for one in burns if one.day <= as_of),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from tars_ops.core import sli
@@ -27,7 +28,7 @@ from tars_ops.core.policy import (
 )
 from tars_ops.core.release import Release
 from tars_ops.core.telemetry import Telemetry
-from tars_ops.core.units import percent, show
+from tars_ops.core.units import Unit, percent, show
 from tars_ops.core.verdict import Verdict, worst
 from tars_ops.core.watch.baseline import NO_DATA, GaBaseline
 from tars_ops.core.watch.measure import Measured, by_key, measure, why_unknown
@@ -45,7 +46,8 @@ class KpiDay(Frozen):
     baseline: float | None
     """Value on the GA day, in the KPI's unit."""
     drift: float | None
-    """Signed change from the baseline: relative, or in points (a difference of shares) for a ratio with an SLO."""
+    """Signed change from the baseline: relative, or in points (a difference of shares) for a ratio with an SLO. That of
+    a latency is read smoothly across the buckets, so it is not quite the ratio of the two values shown."""
     drift_in: Literal["relative", "points"]
     harm: float | None
     """Change in the direction that hurts, 0 or more: relative, or in error budgets for a ratio with an SLO."""
@@ -92,7 +94,11 @@ class DailyStability(Frozen):
 
     def of_service(self, kpi: str, service: str) -> KpiDay | None:
         """Return one KPI of one service; None where the service does not have it."""
-        return next((row for row in self.kpis if (row.kpi, row.service) == (kpi, service)), None)
+        return self._by_key.get((kpi, service))
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, str], KpiDay]:
+        return {(row.kpi, row.service): row for row in self.kpis}
 
     def total(self, kpi: str) -> Measured | None:
         """Return a KPI over all services together."""
@@ -238,13 +244,16 @@ def _ratio_promise(slo: RatioSlo, found: Measured, *, alpha: float) -> Finding:
 
 def _latency_promise(kpi: LatencyKpi, slo: LatencySlo, found: Measured) -> Finding:
     value, unit = found.value, kpi.unit
-    bucket = f"{show(found.lower, unit)} to {show(found.upper, unit) if found.upper else 'above the last bound'}"
-    said = f"{kpi.title} {show(value, unit)} (bucket {bucket}), promised are {show(slo.threshold_s, unit)}"
+    said = f"{kpi.title} {show(value, unit)} ({_bucket_text(found, unit)}), promised are {show(slo.threshold_s, unit)}"
     if found.lower is not None and found.lower >= slo.threshold_s:
         return Finding(Verdict.FAIL, said)
     if value is not None and value > slo.threshold_s:
         return Finding(Verdict.WARN, said)
     return Finding(Verdict.PASS, said)
+
+
+def _bucket_text(found: Measured, unit: Unit) -> str:
+    return f"bucket {show(found.lower, unit)} to {show(found.upper, unit) if found.upper else 'above the last bound'}"
 
 
 def _comfort(kpi: JudgedKpi, found: Measured) -> Finding:
@@ -261,18 +270,20 @@ def _comfort(kpi: JudgedKpi, found: Measured) -> Finding:
 def drift_of(kpi: JudgedKpi, found: Measured, before: Measured | None) -> Drift:
     """Return the change from the baseline: relative, or points and budgets for a ratio with an SLO.
 
-    The relative change from a baseline of 0 is undefined, unless nothing changed.
+    The relative change from a baseline of 0 is undefined, unless nothing changed; so is that of two quantiles above the
+    last bound. A latency is read smoothly across the buckets: its value leaps where a quantile crosses a bound.
     """
     in_budgets = isinstance(kpi, RatioKpi) and kpi.slo is not None
     change_in: Literal["relative", "points"] = "points" if in_budgets else "relative"
-    if before is None or before.value is None or found.value is None:
+    now, was = found.comparable, before.comparable if before else None
+    if before is None or was is None or now is None or (found.is_open_ended and before.is_open_ended):
         return Drift(None, change_in, None)
-    difference = found.value - before.value
+    difference = now - was
     if isinstance(kpi, RatioKpi) and kpi.slo is not None:
         return Drift(difference, "points", max(0.0, -difference) / (1 - kpi.slo.objective))
-    if before.value == 0:
+    if was == 0:
         return Drift(0.0, "relative", 0.0) if difference == 0 else Drift(None, "relative", None)
-    change = difference / abs(before.value)
+    change = difference / abs(was)
     return Drift(change, "relative", harm_of(change, kpi.worse))
 
 
@@ -296,8 +307,7 @@ def harm_of(change: float, worse: Worse) -> float:
 def _drifts(kpi: JudgedKpi, found: Measured, before: Measured | None, drift: Drift, baseline: GaBaseline) -> Finding:
     if drift.harm is None or drift.change is None:
         return _cannot_drift(kpi, found, before, baseline)
-    was = show(before.value if before else None, kpi.unit)
-    said = f"{show(found.value, kpi.unit)}, {change_text(drift)} from {was} on the GA day"
+    said = moved_text(found, before.value if before else None, drift, kpi.unit)
     if drift.harm > kpi.drift_fail:
         return Finding(Verdict.FAIL, f"{said}, limit {_limit_text(kpi.drift_fail, drift)}")
     if drift.harm > kpi.drift_warn:
@@ -306,12 +316,30 @@ def _drifts(kpi: JudgedKpi, found: Measured, before: Measured | None, drift: Dri
 
 
 def _cannot_drift(kpi: JudgedKpi, found: Measured, before: Measured | None, baseline: GaBaseline) -> Finding:
+    if before is not None and before.is_open_ended:
+        return Finding(Verdict.UNKNOWN, "above the last bucket bound, as on the GA day: nobody knows how far apart")
     if before is not None:
         if isinstance(kpi, GaugeKpi) and kpi.maximum is not None:
             return Finding(Verdict.PASS, "")  # the comfort limit speaks for a baseline of 0
         return Finding(Verdict.UNKNOWN, "the GA day was 0, a relative drift from it is undefined")
     why = baseline.doubt(found.kpi, found.service) or "the service was not there"
     return Finding(Verdict.UNKNOWN, f"no baseline: on the GA day, {why}")
+
+
+def moved_text(found: Measured, before: float | None, drift: Drift, unit: Unit) -> str:
+    """Write a value and how far it is from the GA day's; of a quantile, the bucket that holds it too.
+
+    Examples
+    --------
+    >>> slow = Measured(kpi="p99_latency", service="api", value=0.1, lower=0.1, upper=0.25, smooth=0.103)
+    >>> moved_text(slow, 0.098, Drift(0.03, "relative", 0.03), "seconds")
+    '100 ms (bucket 100 ms to 250 ms), +3.0 % from 98 ms on the GA day, read smoothly across the buckets'
+    """
+    was, change = show(before, unit), change_text(drift)
+    if found.smooth is None:
+        return f"{show(found.value, unit)}, {change} from {was} on the GA day"
+    said = f"{show(found.value, unit)} ({_bucket_text(found, unit)}), {change} from {was} on the GA day"
+    return f"{said}, read smoothly across the buckets"
 
 
 def change_text(drift: Drift) -> str:

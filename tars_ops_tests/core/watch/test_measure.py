@@ -6,14 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tars_ops.core.policy import ALL_SERVICES
+from tars_ops.core.policy import ALL_SERVICES, LatencyKpi
 from tars_ops.core.sli import quantile
 from tars_ops.core.telemetry import count_table, sample_table
-from tars_ops.core.watch.measure import Measured, blocks, by_key, cost_parts, measure, n_blocks
-from tars_ops_tests.core.factories import Change, Scene, demo_policy, during, make, policy_with, release, telemetry
+from tars_ops.core.watch.measure import Measured, by_key, cost_parts, measure
+from tars_ops.core.watch.slots import slot_table
+from tars_ops_tests.core.factories import Change, Scene, demo_policy, during, policy_with, telemetry
 
 BOUNDS = (*demo_policy().histograms["http_request_duration_seconds"], math.inf)
 
@@ -34,10 +33,10 @@ def test_availability_is_the_share_of_all_good_requests_of_the_day() -> None:
 def test_a_quiet_hour_weighs_as_much_as_its_requests() -> None:
     scene = during(Change(hours=(2, 3), traffic=0.01, errors=0.5))
     found = measured(scene)["availability", "api"]
-    hours = blocks(telemetry(1, scene), demo_policy())["availability", "api"]
+    hours = slot_table(telemetry(1, scene), demo_policy())["availability", "api"]
 
     assert found.value > 0.999
-    assert hours.values.mean() < 0.985
+    assert hours.hourly().mean() < 0.985
     assert found.value == pytest.approx(1 - hours.bad.sum() / hours.total.sum(), abs=1e-12)
 
 
@@ -65,6 +64,19 @@ def test_a_quantile_is_taken_last_from_summed_buckets() -> None:
 
     assert found.value == pytest.approx(quantile(BOUNDS, sums, 0.99).value, abs=1e-12)
     assert (found.lower, found.upper) == (0.25, 0.5)
+
+
+def test_only_a_quantile_has_a_smooth_value_and_it_lies_in_the_bucket_of_the_one_shown() -> None:
+    found = measured()
+    p99 = found["p99_latency", "api"]
+
+    assert {one.kpi for one in found.values() if one.smooth is not None} == {
+        name for name, kpi in demo_policy().judged.items() if isinstance(kpi, LatencyKpi)
+    }
+    assert p99.lower < p99.smooth < p99.upper
+    assert p99.smooth != p99.value
+    assert p99.comparable == p99.smooth
+    assert found["memory", "api"].comparable == found["memory", "api"].value
 
 
 def test_slow_requests_are_those_above_the_promised_bound() -> None:
@@ -132,7 +144,7 @@ def test_empty_telemetry_measures_nothing() -> None:
     empty = telemetry(1, Scene(services=()))
 
     assert measure(empty, demo_policy()) == ()
-    assert blocks(empty, demo_policy()) == {}
+    assert slot_table(empty, demo_policy()) == {}
     assert cost_parts(empty, demo_policy()) == {}
 
 
@@ -141,47 +153,6 @@ def test_requests_without_a_single_error_are_all_good() -> None:
 
     assert (found.value, found.n_bad, found.upper) == (1.0, 0, 1.0)
     assert found.lower < 1.0
-
-
-# Hour by hour
-
-
-def test_the_hours_of_a_day_hold_all_of_its_events() -> None:
-    found = blocks(telemetry(1), demo_policy())
-    whole = measured()["availability", "api"]
-
-    assert found["availability", "api"].bad.sum() == whole.n_bad
-    assert found["availability", "api"].total.sum() == whole.n_total
-    assert found["p99_latency", "api"].bad.sum() == measured()["p99_latency", "api"].n_bad
-    assert len(found["memory", "api"].values) == 24
-
-
-def test_an_hour_that_is_less_than_half_known_is_unknown() -> None:
-    half, less = Scene(silent=(("api", 0, 0.5),)), Scene(silent=(("api", 0, 0.6),))
-
-    assert not np.isnan(blocks(telemetry(1, half), demo_policy())["memory", "api"].values[0])
-    assert np.isnan(blocks(telemetry(1, less), demo_policy())["memory", "api"].values).tolist() == [True] + [False] * 23
-
-
-def test_an_hour_without_events_has_no_share_and_no_quantile() -> None:
-    found = blocks(telemetry(1, Scene(silent=(("api", 3, 5),))), demo_policy())
-
-    for kpi in ("availability", "p99_latency"):
-        assert np.flatnonzero(np.isnan(found[kpi, "api"].values)).tolist() == [3, 4]
-
-
-@given(st.integers(1, 10_000))
-def test_a_day_is_cut_into_equal_blocks(n_slots: int) -> None:
-    n = n_blocks(n_slots)
-
-    assert n_slots % n == 0
-    assert 1 <= n <= 24
-
-
-def test_a_short_day_is_cut_too() -> None:
-    short = make(demo_policy(), release(day_length_s=3600), 1)
-
-    assert len(blocks(short, demo_policy())["memory", "api"].values) == 12
 
 
 # Cost

@@ -16,9 +16,10 @@ from tars_ops.core.telemetry import COUNT_COLUMNS, SAMPLE_COLUMNS, Telemetry
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.baseline import summarise
-from tars_ops.core.watch.compare import Shift
-from tars_ops.core.watch.comparison import Comparison, Outcome, Regression, outcome_of, severity_of
+from tars_ops.core.watch.comparison import Comparison, Outcome, outcome_of, severity_of
 from tars_ops.core.watch.decision import Reason, assessment_of
+from tars_ops.core.watch.harm import Regression
+from tars_ops.core.watch.references import BaselineKind
 from tars_ops.core.watch.regression import RegressionAnalysis, analyse
 from tars_ops.core.watch.stability import judge_day
 from tars_ops_tests.core.factories import (
@@ -51,7 +52,11 @@ def regression(found: RegressionAnalysis, kpi: str, service: str = "api") -> Reg
 
 
 def comparison(found: RegressionAnalysis, kpi: str, service: str = "api") -> Comparison:
-    return next(one for one in found.comparisons if (one.kpi, one.service) == (kpi, service))
+    return next(one for one in of_ga(found) if (one.kpi, one.service) == (kpi, service))
+
+
+def of_ga(found: RegressionAnalysis) -> list[Comparison]:
+    return [one for one in found.comparisons if one.baseline is BaselineKind.GA_DAY]
 
 
 def judged(telemetries: Mapping[int, Telemetry], *, as_of: int) -> RegressionAnalysis:
@@ -297,7 +302,8 @@ def test_a_day_that_nobody_knows_has_the_colour_unknown() -> None:
 
 
 def test_a_budget_that_ends_soon_is_watched() -> None:
-    found = verdict(dict.fromkeys((1, 2), Scene(errors=9e-4)), as_of=2, ga=Scene(errors=9e-4, prior_errors=7e-4))
+    on_the_edge = Scene(errors=1.02e-3, prior_errors=9.9e-4)
+    found = verdict(dict.fromkeys((1, 2), on_the_edge), as_of=2, ga=on_the_edge)
     why = reasons(found, "budget_ends_soon")
 
     assert found.decision is Decision.WATCH_CLOSER
@@ -382,7 +388,7 @@ def test_the_order_of_services_does_not_matter() -> None:
     other = judged({day: renamed(found, names) for day, found in week_with_faults().items()}, as_of=2)
 
     def facts(found: RegressionAnalysis, of: Mapping[str, str]) -> set[tuple[str, str, Outcome, float | None, int]]:
-        return {(c.kpi, of[c.service], c.outcome, c.change, c.held_s) for c in found.comparisons}
+        return {(c.kpi, of[c.service], c.outcome, c.change, c.held_s) for c in of_ga(found)}
 
     assert facts(one, names) == facts(other, {name: name for name in names.values()})
     assert (one.decision, one.tier, one.assessment) == (other.decision, other.tier, other.assessment)
@@ -396,7 +402,7 @@ def test_the_unit_of_a_gauge_does_not_matter(factor: float) -> None:
     other = judged({day: scaled(found, gauges, factor) for day, found in week_with_faults().items()}, as_of=2)
 
     def facts(found: RegressionAnalysis) -> list[tuple[str, str, Outcome, Severity | None]]:
-        return [(c.kpi, c.service, c.outcome, c.severity) for c in found.comparisons]
+        return [(c.kpi, c.service, c.outcome, c.severity) for c in of_ga(found)]
 
     assert facts(one) == facts(other)
     for here, there in zip(one.comparisons, other.comparisons, strict=True):
@@ -416,34 +422,32 @@ def test_events_that_the_counters_cannot_explain_do_not_stop_a_verdict() -> None
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper", "worse", "outcome"),
+    ("lower", "upper", "worse", "is_harm", "outcome"),
     [
-        (0.06, 0.30, Worse.UP, Outcome.REGRESSION),
-        (0.06, 0.30, Worse.DOWN, Outcome.IMPROVEMENT),
-        (0.06, 0.30, Worse.EITHER, Outcome.REGRESSION),
-        (-0.30, -0.06, Worse.UP, Outcome.IMPROVEMENT),
-        (-0.30, -0.06, Worse.DOWN, Outcome.REGRESSION),
-        (-0.30, -0.06, Worse.EITHER, Outcome.REGRESSION),
-        (-0.05, 0.05, Worse.UP, Outcome.EQUIVALENT),
-        (0.05, 0.30, Worse.UP, Outcome.UNDECIDED),
-        (-0.10, 0.30, Worse.UP, Outcome.UNDECIDED),
-        (0.04, 0.06, Worse.EITHER, Outcome.UNDECIDED),
+        (0.06, 0.30, Worse.UP, True, Outcome.REGRESSION),
+        (0.06, 0.30, Worse.DOWN, False, Outcome.IMPROVEMENT),
+        (0.06, 0.30, Worse.EITHER, True, Outcome.REGRESSION),
+        (-0.30, -0.06, Worse.UP, False, Outcome.IMPROVEMENT),
+        (-0.30, -0.06, Worse.DOWN, True, Outcome.REGRESSION),
+        (-0.05, 0.05, Worse.UP, False, Outcome.EQUIVALENT),
+        (0.05, 0.30, Worse.UP, False, Outcome.UNDECIDED),
+        (-0.10, 0.30, Worse.UP, False, Outcome.UNDECIDED),
+        (0.04, 0.06, Worse.EITHER, False, Outcome.UNDECIDED),
     ],
 )
 def test_an_interval_is_judged_against_the_tolerance(
-    lower: float, upper: float, worse: Worse, outcome: Outcome
+    lower: float, upper: float, worse: Worse, is_harm: bool, outcome: Outcome
 ) -> None:
-    shift = Shift((lower + upper) / 2, lower, upper, 0.0, 24, 20.0)
-
-    assert outcome_of(shift, worse, tolerance=0.05) is outcome
+    assert outcome_of((lower, upper), (-0.05, 0.05), worse, is_harm=is_harm) is outcome
 
 
-@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0.01, 0.5))
-def test_up_and_down_are_mirror_images(centre: float, half: float, tolerance: float) -> None:
-    there = Shift(centre, centre - half, centre + half, 0.0, 24, 20.0)
-    mirrored = Shift(-centre, -centre - half, -centre + half, 0.0, 24, 20.0)
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0.01, 0.5), st.booleans())
+def test_up_and_down_are_mirror_images(centre: float, half: float, tolerance: float, is_harm: bool) -> None:
+    bounds = (-tolerance, tolerance)
+    there = outcome_of((centre - half, centre + half), bounds, Worse.UP, is_harm=is_harm)
+    mirrored = outcome_of((-centre - half, -centre + half), bounds, Worse.DOWN, is_harm=is_harm)
 
-    assert outcome_of(there, Worse.UP, tolerance=tolerance) is outcome_of(mirrored, Worse.DOWN, tolerance=tolerance)
+    assert there is mirrored
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
 
 from tars_ops.core.errors import ContractError
 from tars_ops.core.policy import Policy, Worse
+from tars_ops.core.sli import quantile
 from tars_ops.core.verdict import Verdict, worst
 from tars_ops.core.watch.baseline import summarise
+from tars_ops.core.watch.drafts import Buckets
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.stability import (
     DailyStability,
@@ -378,6 +383,117 @@ def test_no_baseline_and_no_value_give_no_drift() -> None:
         drift_of(MEMORY, *pair).harm for pair in ((known, None), (known, unknown), (unknown, known), (known, zero))
     ] == [None] * 4
     assert drift_of(MEMORY, zero, zero).harm == 0.0
+
+
+# Drift of a latency
+
+NARROW = (0.05, 0.1, 0.25, math.inf)
+
+
+def histogram(p99_s: float, *, n: int = 200_000, sigma: float = 0.6) -> Measured:
+    """The p99 of log-normal durations in three buckets and +Inf."""
+    places = [2.326348 + math.log(bound / p99_s) / sigma for bound in NARROW[:-1]]
+    return p99_of([round(n * float(special.ndtr(place))) for place in places] + [n])
+
+
+def p99_of(cumulative: list[int]) -> Measured:
+    plain = quantile(NARROW, cumulative, 0.99)
+    upper = plain.upper if math.isfinite(plain.upper) else None
+    smooth = Buckets(NARROW, np.array(cumulative)[:, np.newaxis]).smooth_quantile(0.99)
+    return latency(plain.value, plain.lower, upper, n_total=cumulative[-1]).model_copy(update={"smooth": smooth})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([1000, 1000, 1000, 1000], [999, 1000, 1000, 1000]),  # in the first bucket
+        ([980, 990, 991, 1000], [980, 990, 990, 1000]),  # at the last bound
+    ],
+)
+def test_one_event_in_another_bucket_is_no_leap(before: list[int], after: list[int]) -> None:
+    drift = drift_of(P99, p99_of(after), p99_of(before))
+
+    assert drift.change == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("p99_ms", [98, 100, 102])
+def test_a_slightly_slower_day_is_slightly_slower_on_either_side_of_a_bound(p99_ms: float) -> None:
+    before, after = histogram(p99_ms / 1000), histogram(1.03 * p99_ms / 1000)
+    drift = drift_of(P99, after, before)
+
+    assert after.value > 1.06 * before.value
+    assert abs(drift.change) < 0.08
+    assert drift.harm == drift.change < P99.drift_warn
+
+
+@pytest.mark.parametrize("p99_ms", [98, 100, 102])
+def test_a_day_that_is_much_slower_is_so_on_either_side_of_a_bound(p99_ms: float) -> None:
+    drift = drift_of(P99, histogram(1.6 * p99_ms / 1000), histogram(p99_ms / 1000))
+
+    assert 0.45 < drift.change < 0.75
+    assert drift.harm > P99.drift_fail
+
+
+@given(st.floats(0.06, 0.2), st.floats(1.0, 1.2))
+def test_a_slower_day_never_looks_faster_and_the_way_back_is_the_same(p99_s: float, factor: float) -> None:
+    one, other = histogram(p99_s), histogram(factor * p99_s)
+    there, back = drift_of(P99, other, one).change, drift_of(P99, one, other).change
+
+    assert there >= -1e-9
+    assert (1 + there) * (1 + back) == pytest.approx(1)
+
+
+ALONE: dict[str, tuple[list[int], list[int], float]] = {
+    "all in the first bucket": ([1000, 1000, 1000, 1000], [2000, 2000, 2000, 2000], 0.0),
+    "one event beyond the first bucket": ([1000, 1000, 1000, 1000], [999, 1000, 1000, 1000], 0.0),
+    "all in the second bucket": ([0, 1000, 1000, 1000], [0, 2000, 2000, 2000], 0.02),
+    "one event beyond the second bucket": ([0, 1000, 1000, 1000], [0, 999, 1000, 1000], 0.02),
+}
+
+
+@pytest.mark.parametrize(("then", "now", "reach"), ALONE.values(), ids=ALONE.keys())
+def test_a_histogram_in_one_bucket_does_not_drift_by_an_event(then: list[int], now: list[int], reach: float) -> None:
+    change = drift_of(P99, p99_of(now), p99_of(then)).change
+
+    assert change == pytest.approx(0, abs=reach or 0.01)
+
+
+def test_a_quantile_that_left_the_last_bound_drifts_at_least_so_far() -> None:
+    drift = drift_of(P99, p99_of([0, 0, 500, 1000]), p99_of([0, 1000, 1000, 1000]))
+
+    assert drift.harm > 0.25 / 0.1 - 1
+
+
+@pytest.mark.parametrize("cumulative", [[0, 0, 500, 1000], [0, 0, 0, 1000], [0, 900, 980, 1000]])
+def test_a_quantile_above_the_last_bound_is_the_bound_and_not_a_guess(cumulative: list[int]) -> None:
+    found = p99_of(cumulative)
+
+    assert found.is_open_ended
+    assert found.comparable == found.value == 0.25
+
+
+def test_two_quantiles_above_the_last_bound_have_no_drift() -> None:
+    beyond = p99_of([0, 0, 500, 1000])
+
+    assert drift_of(P99, p99_of([0, 0, 100, 1000]), beyond).harm is None
+    assert drift_of(P99, p99_of([0, 1000, 1000, 1000]), beyond).change < 0
+
+
+def test_a_day_above_the_last_bound_like_its_baseline_is_unknown_where_nothing_is_promised() -> None:
+    slow = during(Change(db_latency=1e5))
+    one = row(under(demo_policy(), slow, slow), "db_p95_latency")
+
+    assert one.verdict is Verdict.UNKNOWN
+    assert one.drift is None
+    assert "above the last bucket bound" in one.reason
+
+
+def test_the_sentence_of_a_slow_latency_names_the_bucket_and_how_the_change_was_read() -> None:
+    one = row(stability(1, during(Change(latency=1.5))), "p50_latency")
+
+    assert "(bucket " in one.reason
+    assert one.reason.split(", limit")[0].endswith("on the GA day, read smoothly across the buckets")
+    assert "smoothly" not in row(stability(1, during(Change(memory=1.4))), "memory").reason
 
 
 # The day
