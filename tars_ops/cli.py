@@ -16,6 +16,7 @@ import click
 from tars_ops import __version__
 from tars_ops.alerts_cli import alerts
 from tars_ops.core.errors import TarsOpsError, UsageError
+from tars_ops.detect_cli import detect
 from tars_ops.releases_cli import release as release_group
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def cli() -> None:
 
 
 cli.add_command(alerts)
+cli.add_command(detect)
 cli.add_command(release_group)
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")

@@ -100,7 +100,7 @@ def test_a_release_is_added_listed_and_shown(home: Home) -> None:
 
     assert added.code == 0, added.err
     assert [(one["ga_at"], one["n_days"]) for one in json.loads(listed.out)] == [("2025-11-18T00:00:00Z", 3)]
-    assert shown.json["baseline"] == "not frozen yet"
+    assert (shown.json["baseline"], shown.json["references"]) == ("not frozen yet", "not pinned yet")
     assert shown.json["days"] == dict.fromkeys(("day_01", "day_02", "day_03"), "not judged")
 
 

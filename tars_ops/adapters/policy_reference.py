@@ -201,6 +201,8 @@ def _value(value: object) -> str:
             return f"`{{medium: {value.medium:g}, high: {value.high:g}, critical: {value.critical:g}}}`"
         case BaseModel():
             return "all defaults"
+        case dict() if value:
+            return ", ".join(f"`{name}`" for name in value)
         case tuple() | dict() | "":
             return "empty"
         case bool():

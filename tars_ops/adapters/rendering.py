@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from tars_ops.core.report.burn_down import exhaustion_text
 from tars_ops.core.report.compliance import ComplianceIndex
 from tars_ops.core.report.documented import DocumentedUnit
 from tars_ops.core.report.narrative import Narrative
@@ -90,6 +91,7 @@ def _environment() -> Environment:
         "documented": _documented,
         "usd": lambda value: show(value, Unit.USD),
         "tenths": _tenths,
+        "exhaustion": exhaustion_text,
         "csp": _csp_hash,
     }
     return environment

@@ -39,8 +39,14 @@ def test_the_defaults_of_a_judgement_are_the_documented_ones() -> None:
     assert Judgement().model_dump() == {
         "slo_period_days": 30,
         "alpha": 0.001,
+        "regression_alpha": 0.05,
         "exhaustion_days": 14,
         "fast_burn": {"budget_share": 0.02, "long_s": 3600, "short_s": 300},
+        "burn_windows": {
+            "six_hours": {"budget_share": 0.05, "long_s": 21600, "short_s": 1800},
+            "three_days": {"budget_share": 0.10, "long_s": 259200, "short_s": 21600},
+        },
+        "roll_back": {"budget_share": 1.0, "failed_days": 2, "of_days": 3, "critical_held_s": 86400},
     }
     assert Measurement(selector='a="b"').min_coverage == 0.9
 
@@ -257,6 +263,19 @@ def test_grids_that_do_not_fit_into_each_other_are_refused(changes: dict[str, in
 def test_weights_that_do_not_sum_to_one_are_refused(weights: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="not to 1"):
         Health(**weights)
+
+
+@pytest.mark.parametrize("name", ["fast_burn", "since_ga"])
+def test_a_burn_window_has_a_name_of_its_own(name: str) -> None:
+    pair = {"budget_share": 0.1, "long_s": 3600, "short_s": 300}
+
+    with pytest.raises(ValidationError, match="choose a name of your own"):
+        Judgement.model_validate({"burn_windows": {name: pair}})
+
+
+def test_the_short_window_of_a_pair_is_the_shorter_one() -> None:
+    with pytest.raises(ValidationError, match=r"short_s \(3600\) must be below long_s \(3600\)"):
+        Judgement.model_validate({"burn_windows": {"odd": {"budget_share": 0.1, "long_s": 3600, "short_s": 3600}}})
 
 
 @pytest.mark.parametrize(

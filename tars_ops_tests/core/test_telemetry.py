@@ -416,3 +416,35 @@ def test_gaps_are_runs_of_slots_without_a_scrape(arrived: list[int], gaps_s: lis
 
 def test_ga_is_the_instant_that_the_factory_says() -> None:
     assert small().quality.start_at == GA_AT
+
+
+# What is looked up
+
+
+def test_a_copy_of_quality_with_other_series_is_looked_up_anew() -> None:
+    quality = small().quality
+    found = quality.of_series("memory", "worker")
+
+    copied = quality.model_copy(update={"series": tuple(one for one in quality.series if one != found)})
+
+    assert found is not None
+    assert copied.of_series("memory", "worker") is None
+
+
+def test_samples_of_a_series_are_counted_without_its_gaps() -> None:
+    day = small(Scene(silent=(("worker", 0.0, 6.0),)))
+
+    counted = [day.n_samples("memory", service) for service in ("api", "worker", "nobody")]
+
+    assert counted == [60, 45, 0]
+    assert day.n_samples("nothing", "api") == 0
+
+
+def test_a_name_that_only_the_categories_know_is_in_no_table() -> None:
+    day = small()
+    only = with_frames(day, samples=day.samples[day.samples["service"] == "worker"].reset_index(drop=True))
+
+    table = sample_table(only, "memory")
+
+    assert table.services == ("worker",)
+    np.testing.assert_array_equal(table.values, sample_table(day, "memory").values[1:])

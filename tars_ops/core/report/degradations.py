@@ -14,7 +14,7 @@ from tars_ops.core.policy import RatioKpi
 from tars_ops.core.report.week import Key, Week, category_of, days_text
 from tars_ops.core.units import percent, show
 from tars_ops.core.verdict import Severity, Verdict
-from tars_ops.core.watch.stability import Drift, KpiDay, change_text
+from tars_ops.core.watch.stability import Drift, KpiDay, change_text, moved_text
 
 Resolution = Literal["resolved", "open", "unknown"]
 
@@ -110,12 +110,15 @@ def _figures(week: Week, key: Key, day: int) -> str:
         return regression.comparison.sentence
     if row.verdict is Verdict.WARN:
         return row.reason
-    unit = week.kpi(key[0]).unit
-    return f"{show(row.measured.value, unit)}, {_change(row)} from {show(row.baseline, unit)} on the GA day"
+    return moved_text(row.measured, row.baseline, _drift(row), week.kpi(key[0]).unit)
 
 
 def _change(row: KpiDay) -> str:
-    return change_text(Drift(row.drift, row.drift_in, row.harm))
+    return change_text(_drift(row))
+
+
+def _drift(row: KpiDay) -> Drift:
+    return Drift(row.drift, row.drift_in, row.harm)
 
 
 def _impact(week: Week, key: Key, days: tuple[int, ...], worst_day: int) -> str:

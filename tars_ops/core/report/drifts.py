@@ -36,7 +36,7 @@ class UnexpectedDrift(Frozen):
     final_value: float
     """On the latest judged day, in ``unit``."""
     drift_percent: float
-    """Signed."""
+    """Signed. That of a latency is read smoothly across the buckets, so it is not quite the ratio of the two values."""
     trend: Trend | None
     """Over the judged days; None while there is only one."""
     potential_causes: tuple[str, ...]

@@ -16,6 +16,7 @@ from tars_ops.core.release import Release
 from tars_ops.core.report.actions import ActionItem, Findings, action_items, recommendations
 from tars_ops.core.report.burn_down import BurnDown, burn_downs
 from tars_ops.core.report.cost import CostAnalysis, CostParts, cost_analysis
+from tars_ops.core.report.dated_events import DatedEvent, dated_events
 from tars_ops.core.report.degradations import Degradation, degradations
 from tars_ops.core.report.drifts import UnexpectedDrift, unexpected_drifts
 from tars_ops.core.report.improvements import process_improvements
@@ -24,9 +25,9 @@ from tars_ops.core.report.unknowns import Unknown, unknowns
 from tars_ops.core.report.week import Week, week_of
 from tars_ops.core.units import Unit
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
-from tars_ops.core.watch.anomaly import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.decision import Day, Reason
+from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
@@ -115,6 +116,8 @@ class Retrospective(Frozen):
     next_version: str | None
     """The next patch; None where the version does not say what that is."""
     unknowns: tuple[Unknown, ...]
+    dated_events: tuple[DatedEvent, ...]
+    """The most severe anomaly events, in the order of time."""
     totals: tuple[Totals, ...]
     provenance: Provenance
 
@@ -182,6 +185,7 @@ def build_retrospective(
         recommendations=tagged,
         next_version=next_version(release.version),
         unknowns=tuple(findings.unknowns),
+        dated_events=dated_events(week),
         totals=tuple(_totals(week, name) for name in policy.judged),
         provenance=_provenance(regression),
     )

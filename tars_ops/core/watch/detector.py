@@ -1,218 +1,236 @@
-"""How surprising is each sample, given the samples before it?
+"""What is usual for a series, and where does it leave that?
 
-Arrays in, tail probabilities out; nothing here knows a KPI or a policy. Every series is calibrated on its own GA day,
-so that "surprising" means rare for this series. A sample is scored before it moves the running mean, and it moves it by
-at most three deviations: a spike neither hides itself nor poisons its followers.
+Arrays in, scores out; nothing here knows a KPI or a policy. Two views of one series: is a sample rare among the
+series' own surprises, and has the series left its slow level, its day or its scatter. A sample is scored before it
+teaches. The loops are in ``core.kernels.detector``; rows of several series are scored together in ``jointly``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
 
 import numpy as np
-from pydantic import Field
-from scipy import special
+from numpy.typing import NDArray
 
-from tars_ops.core import sli
 from tars_ops.core.errors import ContractError
-from tars_ops.core.model import Frozen
+from tars_ops.core.kernels.detector import (
+    DAY_SEED,
+    N_STATE,
+    PROFILE,
+    SEED,
+    SEED_WEIGHT,
+    TAILS,
+    Constants,
+    Found,
+    Series,
+    constants,
+    follow,
+    seeded,
+)
 from tars_ops.core.telemetry import FloatArray, IntArray
+from tars_ops.core.watch.detection import Detection, Flags, Memory
+from tars_ops.core.watch.tail_shape import UNKNOWN, tail_shape
 
-TAIL_QUANTILE = 0.98
-"""Residuals beyond this quantile shape the tail (docs/reference/methods.md)."""
-CLIP_SIGMAS = 3.0
-SEED_SAMPLES = 5
-"""The running mean starts at the median of so many samples, so that one of them may be a spike."""
-MIN_CALIBRATION_SAMPLES = 50
-MAD_TO_SIGMA = 1.4826
-"""Scale of the median absolute deviation of a normal distribution."""
-
-
-class Calibration(Frozen):
-    """What is usual for one series: the size of its residuals and their tails, in standard deviations."""
-
-    sigma: Annotated[float, Field(gt=0)]
-    """Robust standard deviation of the residuals, in the series' unit."""
-    sigma_floor: Annotated[float, Field(ge=0)]
-    """Smallest believable deviation, in the series' unit."""
-    upper: tuple[float, float]
-    """Start and mean excess of the upper tail, in ``sigma``."""
-    lower: tuple[float, float]
-    """The same of the lower tail, as positive numbers."""
+MIN_SAMPLES = 50
+"""A series with fewer known samples says too little about itself."""
+WARM = Constants(bonus=0.0, shape=UNKNOWN, doubt=50.0)
+"""With a GA day, a shape is what that day tells, not the last 50 excesses (the inverse of ``doubt``); and a record is no
+news: one day is too short to know the extremes, and every later day would break them again."""
+AT_ONCE = 1024
+"""Series that are learnt from together: what is said of every sample of a day takes 46 kB a series."""
+COLD_RESOLUTION = 1e-3
+"""Smallest believable deviation of a series without a GA day, as a share of its median size: as in the policies."""
 
 
-class Scores(NamedTuple):
-    """For each sample: what was expected, and how rare a sample so far away is."""
-
-    expected: FloatArray
-    p: FloatArray
-    """Tail probability, (0, 1]; NaN where nothing can be said."""
-
-
-def residuals(values: FloatArray, *, alpha: float, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the running mean before each sample, and each sample's distance from it.
-
-    Parameters
-    ----------
-    values : (n_series, n) float
-        Evenly spaced samples, oldest first; NaN marks a gap, over which the mean is held.
-    alpha : float in (0, 1]
-        Weight of the newest sample.
-    sigma : (n_series,) float, may be inf
-        A sample moves the mean as if it were at most three of these away.
-
-    Returns
-    -------
-    (n_series, n) float, twice
-        Expected values and residuals; NaN where the sample is.
-
-    Examples
-    --------
-    >>> expected, found = residuals(np.array([[5.0, 5.0, 5.0, 5.0, 9.0]]), alpha=0.3, sigma=np.array([1.0]))
-    >>> found
-    array([[0., 0., 0., 0., 4.]])
-    """
-    if not 0 < alpha <= 1:
-        raise ContractError(f"alpha {alpha} is outside (0, 1]")
-    expected = np.empty_like(values)
-    mean = _seed(values)
-    limit = CLIP_SIGMAS * sigma
-    for t in range(values.shape[1]):
-        expected[:, t] = mean
-        step = np.clip(values[:, t] - mean, -limit, limit)
-        mean = mean + np.where(np.isnan(step), 0.0, alpha * step)
-    return expected, values - expected
-
-
-def _seed(values: FloatArray) -> FloatArray:
-    """Return the median of the first known samples of each series; 0 for a series without any."""
-    first = np.zeros(len(values))
-    for i, series in enumerate(values):
-        known = series[~np.isnan(series)][:SEED_SAMPLES]
-        first[i] = np.median(known) if len(known) else 0.0
-    return first
-
-
-def calibrate(values: FloatArray, *, alpha: float, sigma_floor: FloatArray) -> list[Calibration | None]:
+def learn(
+    values: NDArray[np.floating], *, step_s: float, start_s: float, sigma_floor: FloatArray, by_steps: bool = False
+) -> list[Memory | None]:
     """Learn from the GA day what is usual for each series.
 
     Parameters
     ----------
     values : (n_series, n) float
-        The GA day.
-    alpha : float in (0, 1]
-        Weight of the newest sample.
-    sigma_floor : (n_series,) float
-        Smallest believable deviation of each series, in its unit; 0 leaves a flat series uncalibrated.
+        The GA day, oldest first; NaN marks a gap.
+    step_s : float > 0
+        Distance of two samples.
+    start_s : float in [0, 86400)
+        Second of the UTC day of the first sample.
+    sigma_floor : (n_series,) float >= 0
+        Smallest believable deviation of each series, in its unit.
+    by_steps : bool
+        Take the numpy form even where there is a compiled one.
 
     Returns
     -------
-    list of Calibration, one per series
-        None where fewer than 50 samples are known or the series has no spread and no floor: unknown, not "normal".
+    list of Memory, one per series
+        None where fewer than 50 samples are known, or the series has neither spread nor floor: unknown, not "normal".
+
+    Raises
+    ------
+    ContractError
+        If a value is infinite or an argument outside its range.
     """
-    _, found = residuals(values, alpha=alpha, sigma=np.full(len(values), np.inf))
-    return [_calibration(row[~np.isnan(row)], float(floor)) for row, floor in zip(found, sigma_floor, strict=True)]
+    _check(values, step_s, start_s)
+    floors, k = np.asarray(sigma_floor, dtype=float), constants(step_s=step_s, threshold=1.0)
+    hours, memories = _hours(values.shape[1], step_s, start_s), list[Memory | None]()
+    for rows in (slice(first, first + AT_ONCE) for first in range(0, len(values), AT_ONCE)):
+        memories += _learnt(values[rows], floors[rows], hours, k, by_steps=by_steps)
+    return memories
 
 
-def _calibration(found: FloatArray, floor: float) -> Calibration | None:
-    if len(found) < MIN_CALIBRATION_SAMPLES:
-        return None
-    sigma = max(MAD_TO_SIGMA * float(np.median(np.abs(found - np.median(found)))), floor)
-    if sigma <= 0:
-        return None
-    return Calibration(sigma=sigma, sigma_floor=floor, upper=_tail(found / sigma), lower=_tail(-found / sigma))
+def _learnt(
+    values: NDArray[np.floating], floors: FloatArray, hours: IntArray, k: Constants, *, by_steps: bool
+) -> list[Memory | None]:
+    known = (~np.isnan(values)).sum(axis=1)
+    moves = np.array([np.ptp(row[~np.isnan(row)]) if n else 0.0 for row, n in zip(values, known, strict=True)])
+    series = _seeded(values, floors)
+    follow(values, series, hours, k, is_full=False, by_steps=by_steps)
+    # again, for tails that remember nothing of the seed; without a season, which one day cannot tell from itself
+    series.state[0], series.state[TAILS + 24 : PROFILE] = 0, SEED_WEIGHT
+    found = follow(values, series, hours, k, is_full=True, by_steps=by_steps)
+    shapes = tail_shape(values - found.arrays[1])
+    is_known = (known >= MIN_SAMPLES) & ((moves > 0) | (floors > 0))
+    return [_memory(series, i, float(floors[i]), float(shapes[i])) if is_known[i] else None for i in range(len(values))]
 
 
-def _tail(scaled: FloatArray) -> tuple[float, float]:
-    start = max(float(np.quantile(scaled, TAIL_QUANTILE)), 1.0)
-    beyond = scaled[scaled > start] - start
-    # at least half a deviation: a tail without members says little, not that nothing can be there
-    return start, max(float(beyond.mean()) if len(beyond) else 0.0, 0.5)
+def _memory(series: Series, i: int, floor: float, shape: float) -> Memory:
+    state = series.state[:, i]
+    return Memory(
+        n=int(state[0]),
+        sigma=float(series.scale[i]),
+        sigma_floor=floor,
+        centre=float(series.centre[i]),
+        state=tuple(state[:PROFILE].tolist()),
+        shape=shape,
+        profile=tuple(None if math.isnan(one) else one for one in state[PROFILE:].tolist()),
+    )
 
 
-def score_tail(values: FloatArray, calibrations: Sequence[Calibration | None], *, alpha: float) -> Scores:
-    """Score each sample by the exponential tail of its own series.
+def detect(
+    values: NDArray[np.floating],
+    memories: Sequence[Memory | None],
+    *,
+    step_s: float,
+    start_s: float,
+    threshold: float,
+    by_steps: bool = False,
+) -> Detection:
+    """Score each sample of a day by what its series has learnt on the GA day and has seen since.
 
-    A residual of ``r`` deviations beyond the start ``u`` of a tail with mean excess ``m`` has the probability
-    ``0.02 exp(-(r - u) / m)``; one within the tails has the probability 1: it is not news. The first five known samples
-    make the running mean and are not judged by it: NaN, "not known yet".
-    """
-    if not len(values):
-        return Scores(values, values)
-    sigma = np.array([c.sigma if c else np.nan for c in calibrations])
-    expected, found = residuals(values, alpha=alpha, sigma=np.where(np.isnan(sigma), np.inf, sigma))
-    tails = np.array([(*c.upper, *c.lower) if c else (np.nan,) * 4 for c in calibrations])[:, :, None]
-    scaled = found / sigma[:, None]
-    upper = (scaled - tails[:, 0]) / tails[:, 1]
-    lower = (-scaled - tails[:, 2]) / tails[:, 3]
-    beyond = np.maximum(upper, lower)
-    p = np.where(beyond > 0, (1 - TAIL_QUANTILE) * np.exp(-np.maximum(beyond, 0)), 1.0)
-    seeding = np.cumsum(~np.isnan(values), axis=1) <= SEED_SAMPLES
-    return Scores(expected, np.where(np.isnan(scaled) | seeding, np.nan, p))
-
-
-def ewma_z(values: FloatArray, *, alpha: float, warmup: int, sigma_floor: float) -> FloatArray:
-    """Score each sample by its distance from the average of the samples before it, in running deviations.
-
-    Sample ``t`` is judged only by samples ``0 .. t-1``: a spike cannot hide by inflating its own yardstick, a longer
-    series never changes an old score.
+    The level starts anew from the first five samples, which are not judged; scales, tails, extremes and the profile of
+    the day are those of the GA day, and learn on. A series without a memory has no scores.
 
     Parameters
     ----------
-    values : (n,) float
-        Evenly spaced samples, oldest first; NaN marks a gap.
-    alpha : float in (0, 1]
-        Weight of the newest sample; the memory is about ``2 / alpha`` samples.
-    warmup : int >= 2
-        Scores held back as NaN: "not known yet", never 0.
-    sigma_floor : float > 0
-        Smallest believable standard deviation, in the unit of ``values``.
+    values : (n_series, n) float
+        One day, or any stretch, oldest first; NaN marks a gap, over which the state is held.
+    memories : n_series of Memory or None
+    step_s, start_s, by_steps
+        As in ``learn``.
+    threshold : float > 0
+        Score of an alarm, for the expected range.
 
-    Notes
-    -----
-    The control chart of Roberts (1959) with the running variance of West (1979) and Finch (2009).
-
-    Examples
-    --------
-    >>> ewma_z(np.array([5.0, 5.0, 5.0, 5.0, 9.0]), alpha=0.3, warmup=2, sigma_floor=0.5)
-    array([nan, nan,  0.,  0.,  8.])
+    Raises
+    ------
+    ContractError
+        If a value is infinite or an argument outside its range.
     """
-    return ewma_chart(values, alpha=alpha, warmup=warmup, sigma_floor=sigma_floor)[1]
+    found, known = _warm(values, memories, step_s, start_s, threshold, is_full=True, by_steps=by_steps)
+    arrays, views = np.full((4, *values.shape), np.nan), np.zeros(values.shape, dtype=np.int8)
+    arrays[:, known], views[known] = found.arrays, found.views
+    return Detection(*arrays, view=views)
 
 
-def ewma_chart(values: FloatArray, *, alpha: float, warmup: int, sigma_floor: float) -> tuple[FloatArray, FloatArray]:
-    """Return the running mean before each sample, and the scores of ``ewma_z``; NaN at gaps and in warm-up."""
-    if not 0 < alpha <= 1 or warmup < 2 or sigma_floor <= 0:
-        raise ContractError(f"alpha {alpha} in (0, 1], warmup {warmup} >= 2, sigma_floor {sigma_floor} > 0 must hold")
-    expected, scores = np.full(len(values), np.nan), np.full(len(values), np.nan)
-    n, mean, variance = 0, 0.0, 0.0
-    for t, value in enumerate(values):
-        if np.isnan(value):
-            continue
-        if n >= warmup:
-            expected[t], scores[t] = mean, (value - mean) / max(float(np.sqrt(variance)), sigma_floor)
-        difference = value - mean if n else 0.0
-        mean = mean + alpha * difference if n else value
-        variance = (1 - alpha) * (variance + alpha * difference**2)
-        n += 1
-    return expected, scores
+def _warm(
+    values: NDArray[np.floating],
+    memories: Sequence[Memory | None],
+    step_s: float,
+    start_s: float,
+    threshold: float,
+    *,
+    is_full: bool,
+    by_steps: bool,
+) -> tuple[Found, IntArray]:
+    """Follow the series that have a memory; also returns their rows."""
+    _check(values, step_s, start_s)
+    known = np.array([i for i, one in enumerate(memories) if one is not None], dtype=np.int64)
+    own = values if len(known) == len(values) else values[known]
+    series = _remembered([one for one in memories if one is not None], own)
+    k = constants(step_s=step_s, threshold=threshold, chosen=WARM)
+    return follow(own, series, _hours(values.shape[1], step_s, start_s), k, is_full=is_full, by_steps=by_steps), known
 
 
-def two_sided_p(z: FloatArray) -> FloatArray:
-    """Return the chance of a standard normal value at least as far from 0."""
-    return special.erfc(np.abs(z) / np.sqrt(2))
+def _remembered(memories: Sequence[Memory], values: NDArray[np.floating]) -> Series:
+    """Return series as their memories hold them, at the level of the first samples of ``values``."""
+    state = np.empty((N_STATE, len(memories)), dtype=np.float32)
+    for i, one in enumerate(memories):
+        state[:PROFILE, i] = one.state
+        state[PROFILE:, i] = [math.nan if level is None else level for level in one.profile]
+    centre, scale = (np.array([getattr(one, name) for one in memories]) for name in ("centre", "sigma"))
+    for i, row in enumerate(values[:, :DAY_SEED]):
+        if not np.isnan(row).all():
+            state[1:4, i] = (np.nanmedian(row) - centre[i]) / scale[i]
+    shape = np.array([one.shape for one in memories], dtype=np.float32)
+    return Series(state, centre, scale, np.array([one.sigma_floor for one in memories]) / scale, shape)
 
 
-def score_counts(bad: IntArray, total: IntArray, *, p0: float) -> FloatArray:
-    """Return, for each slot, the chance of so many bad events at the usual share ``p0`` (exact binomial).
+def detect_cold(
+    values: NDArray[np.floating], *, step_s: float, start_s: float, threshold: float, by_steps: bool = False
+) -> Detection:
+    """Score series without a GA day: each learns on its way and says nothing of its first 144 known samples."""
+    found = _cold(values, step_s, start_s, threshold, is_full=True, by_steps=by_steps)
+    return Detection(*found.arrays, view=found.views)
 
-    Slots without events are NaN: nothing happened is not "normal".
 
-    Examples
-    --------
-    >>> [float(p) for p in score_counts(np.array([0, 1, 0]), np.array([25, 25, 0]), p0=1e-3).round(6)]
-    [1.0, 0.024702, nan]
+def _cold(
+    values: NDArray[np.floating], step_s: float, start_s: float, threshold: float, *, is_full: bool, by_steps: bool
+) -> Found:
+    _check(values, step_s, start_s)
+    k = constants(step_s=step_s, threshold=threshold)
+    hours = _hours(values.shape[1], step_s, start_s)
+    return follow(values, _seeded(values, None), hours, k, is_full=is_full, by_steps=by_steps)
+
+
+def _seeded(values: NDArray[np.floating], floor: FloatArray | None) -> Series:
+    """Return series seeded with their first known samples; a short series repeats what it has."""
+    first = np.full((len(values), SEED), np.nan)
+    first[:, : values.shape[1]] = values[:, :SEED]
+    for i in np.flatnonzero(np.isnan(first).any(axis=1)):
+        known = values[i][~np.isnan(values[i])][:SEED]
+        first[i] = np.resize(known, SEED) if len(known) else 0.0
+    return seeded(first, COLD_RESOLUTION * np.median(np.abs(first), axis=1) if floor is None else floor)
+
+
+def events_only(
+    values: NDArray[np.floating],
+    memories: Sequence[Memory | None] | None,
+    *,
+    step_s: float,
+    start_s: float,
+    threshold: float,
+    by_steps: bool = False,
+) -> Flags:
+    """Return the events alone, without scores of every sample: the form for many series.
+
+    Parameters are those of ``detect``; without memories the series learn on their way, as in ``detect_cold``.
     """
-    pairs = zip(bad.tolist(), total.tolist(), strict=True)
-    return np.array([sli.p_at_least(min(b, n), n, probability=p0) if n else np.nan for b, n in pairs])
+    if memories is None:
+        found = _cold(values, step_s, start_s, threshold, is_full=False, by_steps=by_steps)
+        rows = np.arange(len(values))
+    else:
+        found, rows = _warm(values, memories, step_s, start_s, threshold, is_full=False, by_steps=by_steps)
+    series, start, end, peak = found.events[:, :4].astype(np.int64).T
+    return Flags(rows[series], start, end, peak, found.events[:, 4], found.events[:, 5].astype(np.int8))
+
+
+def _hours(n: int, step_s: float, start_s: float) -> IntArray:
+    return ((start_s + step_s * np.arange(n)) % 86_400 // 3600).astype(np.int64)
+
+
+def _check(values: NDArray[np.floating], step_s: float, start_s: float) -> None:
+    if not (step_s > 0 and 0 <= start_s < 86_400):
+        raise ContractError(f"step_s {step_s} > 0 and start_s {start_s} in [0, 86400) must hold")
+    extremes = (reduce(values, axis=None, initial=0.0) for reduce in (np.fmin.reduce, np.fmax.reduce))
+    if not all(map(math.isfinite, extremes)):
+        raise ContractError("a value is infinite; leave it NaN where it is not known")

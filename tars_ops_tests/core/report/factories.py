@@ -15,11 +15,16 @@ from tars_ops.core.report.narrative import Narrative, build_narrative
 from tars_ops.core.report.retrospective import Retrospective, build_retrospective
 from tars_ops.core.verdict import Severity, worst
 from tars_ops.core.watch import budget, decision, regression, stability
-from tars_ops.core.watch.anomaly import AnomalyClass, AnomalyEvent, AnomalyEvents
 from tars_ops.core.watch.baseline import Doubt, GaBaseline
-from tars_ops.core.watch.comparison import Comparison, Outcome, Regression
+from tars_ops.core.watch.compare import Method
+from tars_ops.core.watch.comparison import Comparison, Outcome
+from tars_ops.core.watch.counted import Counted
+from tars_ops.core.watch.event import AnomalyClass, AnomalyEvent, AnomalyEvents
+from tars_ops.core.watch.expected import Events
+from tars_ops.core.watch.harm import Regression
 from tars_ops.core.watch.health import DailyHealth, assess_health
 from tars_ops.core.watch.measure import Measured
+from tars_ops.core.watch.references import BaselineKind
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability
 
@@ -232,8 +237,11 @@ def event(
         peak_at=started_at,
         peak=2.0,
         expected=0.5,
+        lower=0.4,
+        upper=0.6,
         p=1e-12,
         score=12.0,
+        sentence=f"CPU of {service} rose to 2 cores at {started_at:%Y-%m-%d %H:%M} UTC (expected 0.4 to 0.6 cores).",
     )
 
 
@@ -244,6 +252,7 @@ def regressed(
         kpi=kpi,
         service=service,
         day=days[-1],
+        baseline=BaselineKind.GA_DAY,
         outcome=Outcome.REGRESSION,
         severity=severity,
         before=1.0,
@@ -252,14 +261,26 @@ def regressed(
         change_in="relative",
         lower=change - 0.01,
         upper=change + 0.01,
+        tolerance=0.05,
+        effect=1.0,
+        test=Method.PAIRED_T,
         p=1e-9,
+        p_adjusted=1e-8,
+        alpha=0.01,
         n=24,
         n_effective=20.0,
+        load=None,
         held_s=3600,
         sentence=f"{kpi} of {service} went up by {100 * change:.0f} % - {severity} regression",
     )
     return Regression(
-        kpi=kpi, service=service, severity=severity, days=tuple(days), active=active, comparison=comparison
+        kpi=kpi,
+        service=service,
+        severity=severity,
+        days=tuple(days),
+        baselines=(BaselineKind.GA_DAY,),
+        active=active,
+        comparison=comparison,
     )
 
 
@@ -273,9 +294,9 @@ def _analysis(
 ) -> RegressionAnalysis:
     spent = tuple(_budgets(promises, baseline, stabilities))
     days = tuple(regression.day_seen(day, stabilities, watched, as_of) for day in watched.days)
-    reasons = tuple(decision.reasons_for(days, stabilities, regressions, spent, watched, promises))
+    reasons = tuple(decision.reasons_for(days, stabilities, regressions, (), spent, watched, promises))
     chosen = decision.decide(reasons)
-    tier, tier_reason = decision.tier_of(chosen, reasons, regressions, days, stabilities.get(as_of), as_of)
+    tier, tier_reason = decision.tier_of(chosen, reasons, regressions, (), days, stabilities.get(as_of), as_of)
     return RegressionAnalysis(
         release=watched.key,
         as_of=as_of,
@@ -286,13 +307,18 @@ def _analysis(
         stability_telemetry_sha256={day_key(day): one.telemetry_sha256 for day, one in stabilities.items()},
         days=days,
         decision=chosen,
+        confidence=decision.confidence_of(chosen, reasons),
+        drivers=decision.drivers_of(chosen, reasons),
+        expected_budget_saved=None,
         assessment="stable",
         tier=tier,
         tier_reason=tier_reason,
         reasons=reasons,
         regressions=regressions,
         comparisons=(),
+        baselines=(),
         budgets=spent,
+        burns=(),
     )
 
 
@@ -300,11 +326,15 @@ def _budgets(promises: Policy, baseline: GaBaseline, stabilities: Mapping[int, D
     found = []
     for name in promises.slos:
         for service in sorted({row.service for day in stabilities.values() for row in day.kpis}):
-            counted: dict[int, Measured | None] = {0: baseline.of(name, service)}
+            since_ga = {0: _events(baseline.of(name, service))}
             for day, judged in stabilities.items():
                 row = judged.of_service(name, service)
-                counted[day] = row.measured if row and row.slo != "unknown" else None
+                since_ga[day] = _events(row.measured) if row and row.slo != "unknown" else None
             objective = promises.objective(name) or 0.0
-            if any(counted.values()):
-                found.append(budget._budget(name, service, objective, 30, counted, []))
+            if any(since_ga.values()):
+                found.append(budget.budget_of(Counted(name, service, objective, since_ga, {}), promises.judgement))
     return found
+
+
+def _events(measured: Measured | None) -> Events | None:
+    return Events(*measured.burn) if measured and measured.burn else None

@@ -9,15 +9,18 @@ import yaml
 
 from tars_ops.core.errors import ContractError, MissingInputError
 from tars_ops.core.report.actions import is_at_risk, rest_text
-from tars_ops.core.report.burn_down import ServiceBudget
+from tars_ops.core.report.burn_down import ServiceBudget, exhaustion_text
 from tars_ops.core.report.cost import trend_of as cost_trend_of
 from tars_ops.core.report.degradations import Degradation
 from tars_ops.core.report.documented import in_ms
 from tars_ops.core.report.retrospective import OverallStatus, Retrospective
 from tars_ops.core.report.successes import Success
 from tars_ops.core.verdict import Decision, Severity, Tier, Verdict
-from tars_ops.core.watch.anomaly import AnomalyClass
+from tars_ops.core.watch.budget import Budget
+from tars_ops.core.watch.event import AnomalyClass
+from tars_ops.core.watch.ladder import BurnOfDay, LongWindow
 from tars_ops_tests.core.report.factories import (
+    GA_AT,
     POLICY_FILE,
     UNKNOWN,
     Evidence,
@@ -598,6 +601,32 @@ class TestCost:
         assert evidence().retrospective().cost_analysis.cost_optimization_recommendations == ()
 
 
+def with_days_before(budget: Budget, *, share: float) -> Budget:
+    days = tuple(day.model_copy(update={"gone": (day.gone or 0.0) + share}) for day in budget.days)
+    return budget.model_copy(update={"days": days})
+
+
+def burn_of_day(day: int, *, burn: float, limit: float, verdict: Verdict, n_known: int = 288) -> BurnOfDay:
+    window = LongWindow(start_at=GA_AT, end_at=GA_AT, n_bad=10, n_total=1000, burn=burn, chance=1e-9, short_burn=burn)
+    return BurnOfDay(
+        kpi="availability",
+        service="api",
+        day=day,
+        window="six_hours",
+        length_s=21600,
+        limit=limit,
+        n_needed=915,
+        verdict=verdict,
+        reason="",
+        n_ends=288,
+        n_known=n_known,
+        n_fired=int(verdict is Verdict.FAIL),
+        fired_at=None,
+        worst=window,
+        latest=window,
+    )
+
+
 class TestBudgets:
     def test_targets_are_in_the_documented_units(self) -> None:
         found = [(one.slo_name, one.target, one.budget) for one in evidence().retrospective().slo_burn_downs]
@@ -639,7 +668,7 @@ class TestBudgets:
 
     def test_what_was_spent_before_ga_is_gone_from_the_start(self) -> None:
         whole = evidence()
-        spent = tuple(one.model_copy(update={"spent": one.spent + 0.2}) for one in whole.regression.budgets)
+        spent = tuple(with_days_before(one, share=0.2) for one in whole.regression.budgets)
         before = whole._replace(regression=whole.regression.model_copy(update={"budgets": spent}))
         days = burn_down(before.retrospective(), "Availability").compliance_by_day
 
@@ -652,7 +681,7 @@ class TestBudgets:
             (0.6, 40.0, True, "the rest ends in 40.0 days at the pace since GA"),
             (0.4, 6.0, True, "the rest ends in 6.0 days at the pace since GA"),
             (0.4, 40.0, False, "the rest ends in 40.0 days at the pace since GA"),
-            (0.2, None, False, "the rest does not shrink at the pace since GA"),
+            (0.2, None, False, "the rest does not end within 90 days at the pace since GA"),
             (1.2, 0.0, True, "nothing is left"),
             (None, None, False, "the rest is unknown"),
         ],
@@ -665,12 +694,48 @@ class TestBudgets:
             spent=spent,
             own_share=spent,
             exhaustion_days=left,
+            exhaustion_low_days=left,
+            exhaustion_high_days=left,
+            worst_burn=None,
             n_days_unknown=0,
             n_prior_days=0,
             status="Unknown",
         )
 
         assert (is_at_risk(policy(), one), rest_text(one)) == (at_risk, words)
+
+    @pytest.mark.parametrize(
+        ("spent", "days", "low", "high", "words"),
+        [
+            (0.4, 7.0, 5.5, 9.0, "7.0 days (5.5 days to 9.0 days)"),
+            (0.4, 7.0, 5.5, None, "7.0 days (5.5 days to not within 90 days)"),
+            (0.4, None, 24.0, None, "not within 90 days (24.0 days to not within 90 days)"),
+            (0.4, None, None, None, "not within 90 days"),
+            (1.2, 0.0, 0.0, 0.0, "it is spent"),
+            (None, None, None, None, "unknown"),
+        ],
+    )
+    def test_the_end_of_a_budget_has_an_interval(
+        self, spent: float | None, days: float | None, low: float | None, high: float | None, words: str
+    ) -> None:
+        line = burn_down(evidence().retrospective(), "Availability").services[0]
+        ends = {"spent": spent, "exhaustion_days": days, "exhaustion_low_days": low, "exhaustion_high_days": high}
+
+        assert exhaustion_text(line.model_copy(update=ends)) == words
+
+    def test_the_worst_window_is_one_that_fired_before_one_that_burnt_more(self) -> None:
+        whole = evidence()
+        burns = (
+            burn_of_day(2, burn=30.0, limit=14.4, verdict=Verdict.PASS),
+            burn_of_day(3, burn=7.0, limit=6.0, verdict=Verdict.FAIL),
+            burn_of_day(4, burn=90.0, limit=6.0, verdict=Verdict.UNKNOWN, n_known=0),
+        )
+        seen = whole._replace(regression=whole.regression.model_copy(update={"burns": burns}))
+        api, worker = burn_down(seen.retrospective(), "Availability").services
+
+        assert worker.worst_burn is None
+        assert api.worst_burn is not None
+        assert api.worst_burn.text == "7 over six_hours on day 3, the limit is 6: fired"
 
     def test_the_error_rate_is_the_same_promise_from_the_other_side(self) -> None:
         report = evidence({(2, *API): 0.985}).retrospective()

@@ -46,9 +46,9 @@ def test_the_spread_of_a_series_is_that_of_its_samples() -> None:
 def test_series_are_calibrated_and_shares_of_events_are_not() -> None:
     found = baseline()
 
-    assert found.calibration("memory", "api").sigma == pytest.approx(0.02 * 3e8, rel=0.2)
-    assert found.calibration("availability", "api") is None
-    assert found.calibration("memory", "nobody") is None
+    assert found.memory("memory", "api").sigma == pytest.approx(0.02 * 3e8, rel=0.4)
+    assert found.memory("availability", "api") is None
+    assert found.memory("memory", "nobody") is None
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_the_ga_day_cannot_speak_for_is_a_doubt_and_no_baseline(scene: Scen
 
     assert reason in found.doubt(kpi, "api")
     assert found.of(kpi, "api") is None
-    assert found.calibration(kpi, "api") is None
+    assert found.memory(kpi, "api") is None
 
 
 def test_a_ga_day_without_any_service_is_refused() -> None:

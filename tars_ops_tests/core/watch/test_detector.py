@@ -1,4 +1,4 @@
-"""A score knows only the past, does not depend on units, and is silent where nothing is known."""
+"""A score knows only the past, does not depend on units, is silent where nothing is known, and finds what is there."""
 
 from __future__ import annotations
 
@@ -8,236 +8,335 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy.signal import lfilter
 
 from tars_ops.core.errors import ContractError
+from tars_ops.core.kernels.detector import DAY_SEED, HOLD_SAMPLES, WARMUP
+from tars_ops.core.kernels.loops import loops
 from tars_ops.core.telemetry import FloatArray
-from tars_ops.core.watch.detector import (
-    SEED_SAMPLES,
-    Calibration,
-    calibrate,
-    ewma_z,
-    residuals,
-    score_counts,
-    score_tail,
-    two_sided_p,
-)
+from tars_ops.core.watch.detection import Detection, Memory, View, held_off, onsets, score_threshold, unit_score
+from tars_ops.core.watch.detector import detect, detect_cold, events_only, learn
 
-EWMA: dict[str, Any] = {"alpha": 0.3, "warmup": 3, "sigma_floor": 0.5}
-USUAL = Calibration(sigma=1.0, sigma_floor=0.1, upper=(2.0, 0.5), lower=(2.0, 0.5))
-numbers = st.one_of(st.just(np.nan), st.floats(-1e3, 1e3))
-series = st.lists(numbers, min_size=1, max_size=40).map(np.array)
+GRID: dict[str, Any] = {"step_s": 300.0, "start_s": 0.0}
+DAY = 288
+THRESHOLD = 5.0
+seeds = st.integers(0, 10_000)
 
 
-def noise(n: int, seed: int = 0) -> FloatArray:
-    return np.random.default_rng(seed).standard_normal(n)
+def noise(n: int, seed: int = 0, *, n_series: int = 1, level: float = 100.0) -> FloatArray:
+    return level + np.random.default_rng(seed).normal(0.0, 5.0, (n_series, n))
 
 
-def tail(values: FloatArray, calibration: Calibration | None = USUAL, *, alpha: float = 0.2) -> FloatArray:
-    return score_tail(values[None, :], [calibration], alpha=alpha).p[0]
+def learnt(values: FloatArray, floor: float = 0.01) -> list[Memory | None]:
+    return learn(values, sigma_floor=np.full(len(values), floor), **GRID)
+
+
+def warm(day: FloatArray, past: FloatArray, *, by_steps: bool = False) -> Detection:
+    return detect(day, learnt(past), threshold=THRESHOLD, by_steps=by_steps, **GRID)
+
+
+def cold(values: FloatArray, *, by_steps: bool = False) -> Detection:
+    return detect_cold(values, threshold=THRESHOLD, by_steps=by_steps, **GRID)
+
+
+def starts(values: FloatArray, past: FloatArray | None = None, threshold: float = THRESHOLD) -> list[tuple[int, int]]:
+    memories = None if past is None else learnt(past)
+    found = events_only(values, memories, threshold=threshold, **GRID)
+    return list(zip(found.series.tolist(), found.start.tolist(), strict=True))
 
 
 # Causality
 
 
-@given(series, numbers)
-def test_a_new_sample_never_changes_an_old_z_score(values: FloatArray, newcomer: float) -> None:
-    before = ewma_z(values, **EWMA)
-    after = ewma_z(np.append(values, newcomer), **EWMA)
+@given(seeds, st.integers(1, 2 * DAY - 1))
+@settings(max_examples=8, deadline=None)
+def test_later_samples_never_change_an_old_score(seed: int, cut: int) -> None:
+    values = noise(2 * DAY, seed)
+    values[0, seed % 500 :: 97] = np.nan
 
-    np.testing.assert_array_equal(after[:-1], before)
-
-
-@given(series, numbers)
-def test_a_new_sample_never_changes_an_old_tail_probability(values: FloatArray, newcomer: float) -> None:
-    before = tail(values)
-    after = tail(np.append(values, newcomer))
-
-    np.testing.assert_array_equal(after[:-1], before)
+    for score_of in (cold, lambda v: warm(v, noise(DAY, 1))):
+        for whole, part in zip(score_of(values), score_of(values[:, :cut]), strict=True):
+            np.testing.assert_array_equal(whole[:, :cut], part)
 
 
-def test_the_samples_that_seed_the_mean_are_not_judged_by_it() -> None:
-    values = np.concatenate([[np.nan, 100.0], np.zeros(20)])
+def test_the_samples_that_set_the_level_are_not_judged_by_it() -> None:
+    score = warm(noise(DAY), noise(DAY, 1)).score[0]
 
-    assert np.isnan(tail(values))[: SEED_SAMPLES + 1].all()
-    assert not np.isnan(tail(values))[SEED_SAMPLES + 1 :].any()
-
-
-def test_a_sample_is_scored_before_it_moves_the_mean() -> None:
-    values = np.array([0.0] * 10 + [8.0])
-
-    expected, found = residuals(values[None, :], alpha=0.9, sigma=np.array([np.inf]))
-
-    assert (expected[0, -1], found[0, -1]) == (0.0, 8.0)
-    assert ewma_z(values, **EWMA)[-1] == 16.0
+    assert np.isnan(score[:DAY_SEED]).all()
+    assert not np.isnan(score[DAY_SEED:]).any()
 
 
-# Units
+def test_a_sample_is_scored_before_it_teaches() -> None:
+    day = noise(DAY)
+    day[0, 200] = 1e6
+
+    found = warm(day, noise(DAY, 1))
+
+    assert found.score[0, 200] > 10
+    assert abs(found.expected[0, 200] - 100) < 10
+    assert abs(found.expected[0, 201] - 100) < 10
 
 
-@given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
-@settings(max_examples=30, deadline=None)
-def test_neither_the_unit_nor_the_zero_point_of_a_series_matters(scale: float, shift: float) -> None:
-    past, day = noise(300, 1), noise(300, 2)
-    day[100] = 9.0
-    other_past, other_day = past * scale + shift, day * scale + shift
+def test_a_series_without_a_past_says_nothing_in_its_warm_up() -> None:
+    values = noise(2 * DAY)
+    values[0, 20:WARMUP:10] += 500.0
 
-    one = tail(day, *calibrate(past[None, :], alpha=0.1, sigma_floor=np.array([0.0])), alpha=0.1)
-    other = tail(other_day, *calibrate(other_past[None, :], alpha=0.1, sigma_floor=np.array([0.0])), alpha=0.1)
-    z, other_z = (ewma_z(v, alpha=0.1, warmup=20, sigma_floor=f) for v, f in ((day, 0.01), (other_day, 0.01 * scale)))
+    score = cold(values).score[0]
 
-    np.testing.assert_allclose(other, one, rtol=1e-4)
-    np.testing.assert_allclose(other_z, z, rtol=1e-4, atol=1e-6)
+    assert np.isnan(score[:WARMUP]).all()
+    assert not np.isnan(score[2 * WARMUP :]).any()
+
+
+# Units and order
+
+
+@given(st.floats(1e-6, 1e6), st.floats(-1e3, 1e3), seeds)
+@settings(max_examples=8, deadline=None)
+def test_neither_the_unit_nor_the_zero_point_of_a_series_matters(scale: float, shift: float, seed: int) -> None:
+    past, day = noise(DAY, seed), noise(DAY, seed + 1)
+    day[0, 150] += 60.0
+    memories = learn(past, sigma_floor=np.array([0.01]), **GRID)
+    others = learn((past + shift) * scale, sigma_floor=np.array([0.01 * scale]), **GRID)
+
+    one = detect(day, memories, threshold=THRESHOLD, **GRID)
+    other = detect((day + shift) * scale, others, threshold=THRESHOLD, **GRID)
+
+    np.testing.assert_allclose(other.score, one.score, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(other.upper, (one.upper + shift) * scale, rtol=1e-3)
+
+
+def test_a_series_is_judged_alike_in_any_company() -> None:
+    past, day = noise(DAY, 1, n_series=37), noise(DAY, 2, n_series=37)
+    order = np.random.default_rng(3).permutation(37)
+
+    together = warm(day, past)
+
+    for one, shuffled in zip(together, warm(day[order], past[order]), strict=True):
+        np.testing.assert_array_equal(shuffled, one[order])
+    np.testing.assert_array_equal(warm(day[5:6], past[5:6]).score, together.score[5:6])
 
 
 # Quiet series
 
 
-@given(st.floats(-1e6, 1e6), st.integers(1, 100))
-def test_a_constant_never_alarms(level: float, n: int) -> None:
-    values = np.full(n, level)
+@given(st.one_of(st.just(0.0), st.floats(1e-3, 1e6), st.floats(-1e6, -1e-3)))
+@settings(max_examples=8, deadline=None)
+def test_a_constant_never_alarms(level: float) -> None:
+    flat = np.full((1, 2 * DAY), level)
 
-    assert not (tail(values) < 1).any()
-    assert not (np.abs(ewma_z(values, **EWMA)) > 0).any()
-
-
-def test_a_flat_series_without_a_floor_is_uncalibrated() -> None:
-    flat = np.full((1, 200), 7.0)
-
-    assert calibrate(flat, alpha=0.1, sigma_floor=np.array([0.0])) == [None]
-    assert calibrate(flat, alpha=0.1, sigma_floor=np.array([0.01]))[0].sigma == 0.01
+    assert starts(flat) == []
+    assert starts(flat, flat) == []
+    assert not (cold(flat).score > 0).any()
 
 
-def test_a_series_that_is_hardly_known_is_uncalibrated() -> None:
-    values = np.full((2, 200), np.nan)
-    values[0, :49], values[1, :50] = noise(49), noise(50)
-
-    few, enough = calibrate(values, alpha=0.1, sigma_floor=np.zeros(2))
-
-    assert few is None
-    assert enough is not None
-
-
-def test_what_is_uncalibrated_is_not_scored() -> None:
-    assert np.isnan(tail(noise(100), None)).all()
+FAMILIES = {
+    "white": lambda r, n: r.standard_normal((8, n)),
+    "ar1_0.5": lambda r, n: lfilter([1], [1, -0.5], r.standard_normal((8, n)), axis=1),
+    "ar1_0.9": lambda r, n: lfilter([1], [1, -0.9], r.standard_normal((8, n)), axis=1),
+    "season": lambda r, n: 6 * np.sin(2 * np.pi * np.arange(n) / DAY) + r.standard_normal((8, n)),
+    "counts": lambda r, n: r.poisson(20, (8, n)).astype(float),
+}
 
 
-# Gaps
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_calm_series_with_a_ga_day_hardly_ever_alarm(family: str) -> None:
+    values = 100 + FAMILIES[family](np.random.default_rng(7), 8 * DAY)
+    threshold = score_threshold(0.02, 300.0)
+
+    found = [starts(day, values[:, :DAY], threshold) for day in np.split(values[:, DAY:], 7, axis=1)]
+
+    assert sum(map(len, found)) <= 2
 
 
-@given(series)
-def test_a_gap_is_never_normal(values: FloatArray) -> None:
-    gap = np.isnan(values)
-
-    assert np.isnan(tail(values))[gap].all()
-    assert np.isnan(ewma_z(values, **EWMA))[gap].all()
+# What has to be found
 
 
-def test_the_mean_is_held_over_a_gap() -> None:
-    values = np.array([4.0] * 6 + [np.nan] * 50 + [4.0, 9.0])
+@pytest.mark.parametrize("factor", [0.5, 1.5])
+@pytest.mark.parametrize("level", [1e-3, 1.0, 1e9])
+def test_a_step_of_half_on_a_flat_series_is_found_at_once(level: float, factor: float) -> None:
+    flat, day = np.full((1, DAY), level), np.full((1, DAY), level)
+    day[0, 200:] *= factor
+    memories = learn(flat, sigma_floor=np.array([1e-3 * level]), **GRID)
 
-    expected, found = residuals(values[None, :], alpha=0.5, sigma=np.array([np.inf]))
+    found = events_only(day, memories, threshold=THRESHOLD, **GRID)
 
-    assert expected[0, -2] == 4.0
-    assert found[0, -1] == 5.0
-    assert ewma_z(values, **EWMA)[-1] == 10.0
-
-
-def test_a_gap_is_not_counted_as_warm_up() -> None:
-    values = np.array([1.0, np.nan, np.nan, np.nan, 1.0, 1.0, 1.0])
-
-    assert np.isnan(ewma_z(values, **EWMA)).tolist() == [True] * 6 + [False]
+    assert (found.series.tolist(), found.start.tolist()) == ([0], [200])
+    assert starts(np.hstack([flat, day])) == [(0, DAY + 200)]
 
 
-# Robustness
+def test_a_drop_to_zero_is_far_from_a_flat_series() -> None:
+    day = np.full((1, DAY), 40.0)
+    day[0, 100] = 0.0
+
+    assert warm(day, np.full((1, DAY), 40.0)).score[0, 100] > 8
 
 
-def test_a_spike_moves_the_mean_by_at_most_three_deviations() -> None:
-    values = np.array([0.0] * 10 + [1e6, 0.0])
+def test_spikes_of_half_the_level_are_found_and_nothing_else() -> None:
+    past, day = noise(DAY, 1, n_series=40), noise(DAY, 2, n_series=40)
+    at = 30 + 5 * np.arange(40)
+    day[np.arange(40), at] += 50.0
 
-    expected, _ = residuals(values[None, :], alpha=0.1, sigma=np.array([2.0]))
+    found = starts(day, past, score_threshold(0.02, 300.0))
 
-    assert expected[0, -1] == pytest.approx(0.1 * 3 * 2.0)
+    assert len(set(found) & set(enumerate(at.tolist()))) >= 39
+    assert len(found) <= 40
 
 
-def test_a_spike_among_the_first_samples_is_not_the_expectation() -> None:
-    values = np.array([1e6, 5.0, 5.0, 5.0, 5.0, 5.0])
+def test_a_wider_scatter_is_seen_by_a_view_of_its_own() -> None:
+    past, day = noise(6 * DAY, 1), noise(2 * DAY, 2)
+    day[0, DAY:] = 100 + 4 * (day[0, DAY:] - 100)
 
-    expected, _ = residuals(values[None, :], alpha=0.1, sigma=np.array([1.0]))
+    views = warm(day, past).view[0]
 
-    assert expected[0, 0] == 5.0
+    assert View.SPREAD in views[DAY + 20 :]
+    assert View.SPREAD not in views[:DAY]
+
+
+def test_a_slow_move_is_seen_by_the_view_of_the_level() -> None:
+    past, day = noise(4 * DAY, 1), noise(2 * DAY, 2)
+    day[0, DAY:] += np.minimum(np.arange(DAY) * 0.5, 40)
+
+    views = warm(day, past).view[0]
+
+    assert View.LEVEL in views[DAY:]
+
+
+def test_what_an_hour_never_shows_is_seen_by_the_season() -> None:
+    values = 100 + 60 * (np.arange(6 * DAY) % DAY > 144) + noise(6 * DAY, 3, level=0.0)
+    values[0, 5 * DAY + 200 : 5 * DAY + 260] -= 60.0
+
+    found = cold(values)
+
+    assert View.SEASON in found.view[0, 5 * DAY + 200 : 5 * DAY + 260]
 
 
 def test_a_heavier_past_makes_a_value_less_surprising() -> None:
-    calm, wild = noise(2000, 3), stats.t.rvs(3, size=2000, random_state=3)
-    day = np.zeros(50)
-    day[40] = 6.0
+    wild = 100 + 5 * np.random.default_rng(4).standard_t(3, (1, 4 * DAY))
+    day = noise(DAY, 5)
+    day[0, 200] = 170.0
 
-    p_calm = tail(day, *calibrate(calm[None, :], alpha=0.05, sigma_floor=np.zeros(1)))[40]
-    p_wild = tail(day, *calibrate(wild[None, :], alpha=0.05, sigma_floor=np.zeros(1)))[40]
-
-    assert p_calm < p_wild < 1
+    assert warm(day, wild).score[0, 200] < warm(day, noise(4 * DAY, 6)).score[0, 200]
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_the_tail_probability_is_the_documented_exponential(sign: int) -> None:
-    values = np.zeros(10)
-    values[8] = sign * 4.0
-
-    assert tail(values)[8] == pytest.approx(0.02 * np.exp(-(4.0 - 2.0) / 0.5))
-    assert tail(values)[9] == 1.0
+# Events
 
 
-def test_upper_and_lower_tails_are_kept_apart() -> None:
-    skewed = Calibration(sigma=1.0, sigma_floor=0.1, upper=(2.0, 5.0), lower=(2.0, 0.5))
-    up, down = np.zeros(10), np.zeros(10)
-    up[8], down[8] = 6.0, -6.0
+def test_an_excursion_is_one_event_with_its_peak() -> None:
+    past, day = noise(DAY, 1), noise(DAY, 2)
+    day[0, 100:104] = [160.0, 180.0, 300.0, 160.0]
 
-    assert tail(down, skewed)[8] < tail(up, skewed)[8]
+    found = events_only(day, learnt(past), threshold=THRESHOLD, **GRID)
+
+    assert (found.start.tolist(), found.end.tolist(), found.peak.tolist()) == ([100], [104], [102])
+    assert found.score[0] == pytest.approx(warm(day, past).score[0, 102])
+
+
+def test_alarms_further_apart_than_the_hold_off_are_two_events() -> None:
+    past, day = noise(DAY, 1), noise(DAY, 2)
+    day[0, [100, 100 + HOLD_SAMPLES, 101 + 2 * HOLD_SAMPLES]] = [300.0, 300.0, 1e5]
+
+    assert starts(day, past) == [(0, 100), (0, 101 + 2 * HOLD_SAMPLES)]
+
+
+@given(seeds)
+@settings(max_examples=5, deadline=None)
+def test_events_are_those_of_the_scores(seed: int) -> None:
+    values = noise(3 * DAY, seed, n_series=3)
+    values[1, 400::70] += 45.0
+
+    scores = cold(values).score
+
+    marked = [(i, int(t)) for i, row in enumerate(scores) for t in np.flatnonzero(onsets(row, threshold=THRESHOLD))]
+    assert starts(values) == marked
+
+
+def test_a_score_counts_again_only_while_it_grows_or_after_the_hold_off() -> None:
+    score = np.zeros(200)
+    score[[10, 11, 12, 20, 100]] = [5.0, 4.0, 6.0, 5.9, 3.0]
+
+    assert np.flatnonzero(held_off(score)).tolist() == [10, 12, 100]
+
+
+# Gaps and what is not known
+
+
+def test_a_gap_is_never_normal_and_holds_the_state() -> None:
+    past, day = noise(DAY, 1), noise(DAY, 2)
+    day[0, 100:200] = np.nan
+    day[0, 200] = 300.0
+
+    found = warm(day, past)
+
+    assert np.isnan(found.score[0, 100:200]).all()
+    assert found.score[0, 200] > THRESHOLD
+    assert starts(day, past) == [(0, 200)]
+
+
+def test_a_series_that_is_hardly_known_or_flat_without_a_floor_has_no_memory_and_no_scores() -> None:
+    past = np.full((4, DAY), np.nan)
+    past[0, :49], past[1, :50], past[3] = noise(49)[0], noise(50)[0], 7.0
+
+    memories = learnt(past, floor=0.0)
+    found = detect(noise(DAY, n_series=4), memories, threshold=THRESHOLD, **GRID)
+
+    assert [one is None for one in memories] == [True, False, True, True]
+    assert np.isnan(found.score[[0, 2, 3]]).all()
+
+
+def test_a_memory_survives_being_written_and_read() -> None:
+    (memory,) = learnt(noise(DAY))
+
+    assert memory is not None
+    assert Memory.model_validate_json(memory.model_dump_json()) == memory
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"values": np.full((1, 9), np.inf)}, {"step_s": 0.0}, {"start_s": -1.0}, {"start_s": 86_400.0}]
+)
+def test_what_is_outside_its_range_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ContractError):
+        detect_cold(**{"values": noise(9), "threshold": THRESHOLD, **GRID, **wrong})
+    with pytest.raises(ContractError):
+        score_threshold(0.0, 60.0)
 
 
 def test_no_series_has_no_scores() -> None:
     none = np.empty((0, 100))
 
-    assert score_tail(none, [], alpha=0.1).p.shape == (0, 100)
-    assert calibrate(none, alpha=0.1, sigma_floor=np.empty(0)) == []
+    assert cold(none).score.shape == (0, 100)
+    assert learnt(none) == []
+    assert starts(none) == []
 
 
-@pytest.mark.parametrize("alpha", [0.0, -0.1, 1.1])
-def test_a_weight_outside_its_range_is_refused(alpha: float) -> None:
-    with pytest.raises(ContractError, match="alpha"):
-        residuals(np.zeros((1, 5)), alpha=alpha, sigma=np.ones(1))
-    with pytest.raises(ContractError, match="alpha"):
-        ewma_z(np.zeros(5), alpha=alpha, warmup=2, sigma_floor=1.0)
+def test_unit_scores_keep_the_order_and_what_is_unknown() -> None:
+    score = unit_score(np.array([0.0, 1.0, 30.0, np.nan]))
+
+    assert (np.diff(score[:3]) > 0).all()
+    assert 0 <= score[0] < score[2] < 1
+    assert np.isnan(score[3])
 
 
-@pytest.mark.parametrize(("warmup", "sigma_floor"), [(1, 1.0), (2, 0.0)])
-def test_settings_that_judge_the_first_samples_or_divide_by_zero_are_refused(warmup: int, sigma_floor: float) -> None:
-    with pytest.raises(ContractError):
-        ewma_z(np.zeros(5), alpha=0.5, warmup=warmup, sigma_floor=sigma_floor)
+# The twin
 
 
-# The running variance and probabilities
+@pytest.mark.skipif(loops("detector") is None, reason="no compiler here")
+@given(seeds)
+@settings(max_examples=2, deadline=None)
+def test_the_twin_in_numpy_learns_and_finds_the_same(seed: int) -> None:
+    r = np.random.default_rng(seed)
+    values = noise(3 * DAY, seed, n_series=5)
+    values[0, r.integers(300, 800, 5)] *= 3
+    values[1, 400:450] = np.nan
+    values[2], values[3] = r.poisson(0.3, 3 * DAY), 7.0
+    values[3, 500], values[4, 600:] = 0.0, values[4, 600:] + 40
+    past, day = values[:, :DAY], values[:, DAY:]
 
+    memories = learn(past, sigma_floor=np.full(5, 0.01), **GRID)
 
-def test_the_running_variance_is_that_of_west_and_finch() -> None:
-    values = np.array([2.0, 1.0, 3.0, 3.0])
-
-    z = ewma_z(values, alpha=0.5, warmup=3, sigma_floor=1e-9)
-
-    assert z[3] == pytest.approx((3.0 - 2.25) / np.sqrt(0.6875))
-
-
-def test_two_sided_probabilities_are_those_of_the_normal_distribution() -> None:
-    z = np.array([0.0, 1.0, -3.0, 6.0])
-
-    np.testing.assert_allclose(two_sided_p(z), 2 * stats.norm.sf(np.abs(z)), rtol=1e-12)
-
-
-def test_counts_are_scored_by_the_exact_binomial_tail_and_empty_slots_not_at_all() -> None:
-    p = score_counts(np.array([0, 3, 0, 9]), np.array([50, 50, 0, 5]), p0=0.001)
-
-    assert p[0] == 1.0
-    assert p[1] == pytest.approx(stats.binom.sf(2, 50, 0.001))
-    assert np.isnan(p[2])
-    assert p[3] == pytest.approx(1e-15)
+    assert learn(past, sigma_floor=np.full(5, 0.01), by_steps=True, **GRID) == memories
+    for one, other in zip(warm(day, past), warm(day, past, by_steps=True), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12)
+    for past_or_none in (memories, None):
+        one, other = (events_only(day, past_or_none, threshold=4.0, by_steps=b, **GRID) for b in (False, True))
+        for column, same in zip(one[:4], other[:4], strict=True):
+            np.testing.assert_array_equal(same, column)
