@@ -8,7 +8,7 @@ STATE := .make
 export DAGSTER_HOME ?= $(CURDIR)/var/dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo ui test check format servers bench docs record-demo clean
+.PHONY: help demo ui test check format servers bench bench-detect bench-speed bench-verdict docs record-demo clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,15 @@ docs: $(STATE)/dev ## Write the reference pages that are made from code
 
 bench: $(STATE)/dev servers ## Measure the demo week and write docs/reference/benchmarks.md
 	@$(BIN)/python -m tars_ops_tests.benchmarks.week
+
+bench-verdict: $(STATE)/dev ## Judge release weeks that never happened and count what is wrong
+	@$(BIN)/python -m tars_ops_tests.benchmarks.verdict
+
+bench-detect: $(STATE)/dev ## Measure the detector; NAB=path and SMD=path for the public data sets
+	@$(BIN)/python -m tars_ops_tests.benchmarks.detect $(if $(NAB),--nab $(NAB)) $(if $(SMD),--smd $(SMD))
+
+bench-speed: $(STATE)/dev servers ## Measure kernels, stages and a whole fleet against other libraries
+	@$(BIN)/python -m tars_ops_tests.benchmarks.speed
 
 record-demo: $(STATE)/dev servers ## Make the embedded recording again, through a real Prometheus
 	@$(BIN)/python -m tars_ops_tests.live.record_demo tars_ops/demo/tars@1.0.1.zip

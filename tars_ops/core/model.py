@@ -5,8 +5,9 @@ One base class: frozen, refusing unknown keys and NaN. ``None`` means unknown; i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -15,6 +16,14 @@ class Frozen(BaseModel):
     """A value: immutable, closed to unknown keys, without NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the fields alone: what was derived from them and kept does not hold for others."""
+        copied = super().model_copy(update=update, deep=deep)
+        kept = vars(copied)
+        for name in kept.keys() - type(copied).model_fields.keys():
+            del kept[name]
+        return copied
 
 
 def _utc(instant: datetime) -> datetime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from string import Template
 from typing import Annotated, Final, Literal, Self
 
@@ -374,7 +375,7 @@ class Anomalies(Frozen):
     method: Literal["two_view", "ewma"] = "two_view"
     """``two_view`` asks how surprising a sample is after its own past and how far it is from the GA day; ``ewma`` is
     the plain chart of the predecessor."""
-    false_alarms_per_day: Annotated[float, Field(gt=0, le=1)] = 0.01
+    false_alarms_per_day: Annotated[float, Field(gt=0, le=1)] = 0.02
     """Sensitivity: how many false alarms one series may raise per day of 86,400 s; only for ``method: two_view``."""
     alpha: Annotated[float, Field(gt=0, le=1)] = 0.3
     """Weight of the newest sample in the running mean; only for ``method: ewma``."""
@@ -435,17 +436,17 @@ class Health(Frozen):
         return self
 
 
-class FastBurn(Frozen):
-    """When a budget burns too fast to wait for the end of the day: two windows that end now, both above the limit.
+class BurnPair(Frozen):
+    """Two windows that end together: where both burn above the limit, a budget burns too fast.
 
     The lengths are those of a day of 86,400 s; a shorter day has shorter windows, of at least one slot.
     """
 
-    budget_share: Ratio = 0.02
+    budget_share: Ratio
     """Share of the period's budget that may be gone after the long window."""
-    long_s: Annotated[int, Field(ge=60, le=86400)] = 3600
-    """Long window: what burns there is worth waking somebody."""
-    short_s: Annotated[int, Field(ge=10, le=86400)] = 300
+    long_s: Annotated[int, Field(ge=60, le=7 * 86400)]
+    """Long window: what burns there matters."""
+    short_s: Annotated[int, Field(ge=10, le=7 * 86400)]
     """Short window: what burns there still burns."""
 
     @model_validator(mode="after")
@@ -454,6 +455,37 @@ class FastBurn(Frozen):
             msg = f"short_s ({self.short_s}) must be below long_s ({self.long_s})"
             raise ValueError(msg)
         return self
+
+    def rate(self, period_days: int) -> float:
+        """Return the burn rate that spends ``budget_share`` of a period's budget within the long window.
+
+        Examples
+        --------
+        >>> pair = BurnPair(budget_share=0.05, long_s=6 * 3600, short_s=1800)
+        >>> [round(pair.rate(days), 9) for days in (30, 28, 14, 7, 90)]
+        [6.0, 5.6, 2.8, 1.4, 18.0]
+        """
+        return self.budget_share * period_days * 86400 / self.long_s
+
+
+class FastBurn(BurnPair):
+    """When a budget burns too fast to wait for the end of the day: the first of the ``burn_windows``."""
+
+    budget_share: Ratio = 0.02
+    """Share of the period's budget that may be gone after the long window."""
+    long_s: Annotated[int, Field(ge=60, le=86400)] = 3600
+    """Long window: what burns there is worth waking somebody."""
+    short_s: Annotated[int, Field(ge=10, le=86400)] = 300
+    """Short window: what burns there still burns."""
+
+
+SLOWER_BURN = {
+    "six_hours": BurnPair(budget_share=0.05, long_s=6 * 3600, short_s=1800),
+    "three_days": BurnPair(budget_share=0.10, long_s=3 * 86400, short_s=6 * 3600),
+}
+"""The second and third pair of the Site Reliability Workbook, alerting on SLOs."""
+FAST_BURN, SINCE_GA = "fast_burn", "since_ga"
+"""Rungs of the ladder that have a name of their own."""
 
 
 class RollBack(Frozen):
@@ -489,18 +521,22 @@ class Judgement(Frozen):
     exhaustion_days: PositiveFloat = 14
     """A budget that ends sooner asks for a closer watch."""
     fast_burn: FastBurn = FastBurn()
+    burn_windows: Mapping[Name, BurnPair] = SLOWER_BURN
+    """Slower burns by name, judged on every day that is over, as ``fast_burn`` is: as a default 5 % of the budget in
+    6 h and 10 % in 3 days."""
     roll_back: RollBack = RollBack()
 
-    @property
-    def fast_burn_rate(self) -> float:
-        """Burn rate that spends ``budget_share`` of the period's budget within the long window.
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        if taken := sorted({FAST_BURN, SINCE_GA} & set(self.burn_windows)):
+            msg = f"burn_windows.{taken[0]}: this name stands for another window; choose a name of your own"
+            raise ValueError(msg)
+        return self
 
-        Examples
-        --------
-        >>> round(Judgement().fast_burn_rate, 9), round(Judgement(slo_period_days=7).fast_burn_rate, 9)
-        (14.4, 3.36)
-        """
-        return self.fast_burn.budget_share * self.slo_period_days * 86400 / self.fast_burn.long_s
+    @property
+    def ladder(self) -> Mapping[str, BurnPair]:
+        """Every pair of burn windows by name, that of the running day first."""
+        return {FAST_BURN: self.fast_burn, **self.burn_windows}
 
 
 class Gates(Frozen):
@@ -586,12 +622,12 @@ class Policy(Frozen):
             )
             raise ValueError(msg)
 
-    @property
+    @cached_property
     def judged(self) -> dict[str, JudgedKpi]:
         """The KPIs that get a verdict, in the order of the file."""
         return {name: kpi for name, kpi in self.kpis.items() if not isinstance(kpi, ComplementKpi)}
 
-    @property
+    @cached_property
     def slos(self) -> dict[str, RatioKpi | LatencyKpi]:
         """The KPIs with an objective and an error budget."""
         return {n: k for n, k in self.kpis.items() if isinstance(k, RatioKpi | LatencyKpi) and k.slo}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -103,7 +104,11 @@ class Quality(Frozen):
 
     def of_series(self, kpi: str, service: str) -> SeriesQuality | None:
         """Return how much of a KPI of a service arrived."""
-        return next((one for one in self.series if (one.kpi, one.service) == (kpi, service)), None)
+        return self._by_key.get((kpi, service))
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, str], SeriesQuality]:
+        return {(one.kpi, one.service): one for one in self.series}
 
     def why_unknown(self, kpi: str, service: str, *, min_coverage: float) -> str | None:
         """Say in words why a KPI of a service cannot be judged; None where it can."""
@@ -149,6 +154,8 @@ class Telemetry:
     counts: pd.DataFrame
     prior: pd.DataFrame
     quality: Quality
+    _columns: dict[str, _Columns] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The frames as arrays, made when they are first needed."""
 
     def __post_init__(self) -> None:
         """Refuse frames that break the contract."""
@@ -175,6 +182,49 @@ class Telemetry:
             for column in frame.columns:
                 digest.update(_bytes(frame[column]))
         return digest.hexdigest()
+
+    def n_samples(self, kpi: str, service: str) -> int:
+        """Return how many samples of a KPI of a service are known."""
+        columns = self.columns("samples")
+        rows, (codes, names) = columns.rows(kpi), columns.keys[0]
+        if service not in names:
+            return 0
+        start, end = np.searchsorted(codes[rows], [(code := names.index(service)), code + 1])
+        return int(end - start)
+
+    def columns(self, frame: Literal["samples", "counts", "prior"]) -> _Columns:
+        """Return a frame as arrays."""
+        if frame not in self._columns:
+            self._columns[frame] = _Columns.of(getattr(self, frame))
+        return self._columns[frame]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """A sorted frame as arrays that share its memory: the rows of one name are a slice of them."""
+
+    names: tuple[str, ...]
+    edges: IntArray
+    keys: tuple[tuple[NDArray[np.integer], tuple[str, ...]], ...]
+    """The columns of names after the first one: codes, and what they stand for."""
+    at_ms: IntArray
+    values: NDArray[np.generic]
+
+    @staticmethod
+    def of(frame: pd.DataFrame) -> _Columns:
+        """Return the arrays behind a frame."""
+        first, *keys, at, value = (frame[column] for column in frame.columns)
+        names = tuple(first.cat.categories)
+        edges = np.searchsorted(first.cat.codes.to_numpy(), np.arange(len(names) + 1))
+        pairs = tuple((key.cat.codes.to_numpy(), tuple(key.cat.categories)) for key in keys)
+        return _Columns(names, edges, pairs, _millis(at), value.to_numpy())
+
+    def rows(self, name: str) -> slice:
+        """Return where the rows of a name stand."""
+        if name not in self.names:
+            return slice(0, 0)
+        place = self.names.index(name)
+        return slice(int(self.edges[place]), int(self.edges[place + 1]))
 
 
 def _check(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
@@ -259,14 +309,13 @@ class CountTable:
 
 def sample_table(telemetry: Telemetry, kpi: str) -> SampleTable:
     """Return the samples of one KPI on the grid of its step."""
-    quality = telemetry.quality.of(kpi)
-    rows = telemetry.samples[telemetry.samples["kpi"] == kpi]
+    quality, columns = telemetry.quality.of(kpi), telemetry.columns("samples")
     window, step_ms = telemetry.quality.window, 1000 * (quality.step_s if quality else 60)
     at_ms = np.arange(window.start_ms, window.end_ms, step_ms, dtype=np.int64)
-    row, services = _codes(rows["service"])
+    rows = columns.rows(kpi)
+    row, services = _used(*columns.keys[0], rows)
     values = np.full((len(services), len(at_ms)), np.nan)
-    column = (_millis(rows["at"]) - window.start_ms) // step_ms
-    values[row, column] = rows["value"].to_numpy(np.float64)
+    values[row, (columns.at_ms[rows] - window.start_ms) // step_ms] = columns.values[rows]
     return SampleTable(services, at_ms, values)
 
 
@@ -281,24 +330,28 @@ def count_table(telemetry: Telemetry, counter: str, *, les: Sequence[str] = ()) 
     """
     window, slot_ms = telemetry.quality.window, 1000 * telemetry.quality.slot_s
     grid = np.arange(window.start_ms, window.end_ms, slot_ms, dtype=np.int64)
-    return _count_table(telemetry.counts[telemetry.counts["counter"] == counter], grid, les)
+    return _count_table(telemetry.columns("counts"), counter, grid, les)
 
 
-def _count_table(rows: pd.DataFrame, grid: IntArray, bounds: Sequence[str]) -> CountTable:
-    row, services = _codes(rows["service"])
-    code, names = _codes(rows["le"])
+def _count_table(columns: _Columns, counter: str, grid: IntArray, bounds: Sequence[str]) -> CountTable:
+    rows = columns.rows(counter)
+    row, services = _used(*columns.keys[0], rows)
+    code, names = _used(*columns.keys[1], rows)
     les = tuple(sorted({*names, *bounds}, key=le_order))
     place = np.array([les.index(name) for name in names], dtype=np.int64)
     counts = np.zeros((len(services), len(les), len(grid)), dtype=np.int64)
-    if len(rows):
-        counts[row, place[code], np.searchsorted(grid, _millis(rows["slot"]))] = rows["count"].to_numpy(np.int64)
+    if len(row):
+        counts[row, place[code], np.searchsorted(grid, columns.at_ms[rows])] = columns.values[rows]
     return CountTable(services, les, grid, counts)
 
 
-def _codes(column: pd.Series) -> tuple[IntArray, tuple[str, ...]]:
-    """Return a column of names as numbers, and the names they stand for, sorted."""
-    used = column.cat.remove_unused_categories()
-    return np.asarray(used.cat.codes, dtype=np.int64), tuple(used.cat.categories)
+def _used(codes: NDArray[np.integer], categories: tuple[str, ...], rows: slice) -> tuple[IntArray, tuple[str, ...]]:
+    """Return a slice of a column of names as numbers, and the names they stand for, sorted; unused names left out."""
+    some = codes[rows]
+    used = np.flatnonzero(np.bincount(some, minlength=len(categories)))
+    place = np.zeros(len(categories), dtype=np.int64)
+    place[used] = np.arange(len(used))
+    return place[some], tuple(categories[i] for i in used)
 
 
 def arrivals_of(kpi: str) -> str:
@@ -314,8 +367,8 @@ def arrivals_of(kpi: str) -> str:
 
 def prior_table(telemetry: Telemetry, counter: str, *, les: Sequence[str] = ()) -> CountTable:
     """Return the daily counts before GA of one counter, in the same shape."""
-    rows = telemetry.prior[telemetry.prior["counter"] == counter]
-    return _count_table(rows, np.unique(_millis(rows["slot"])), les)
+    columns = telemetry.columns("prior")
+    return _count_table(columns, counter, np.unique(columns.at_ms[columns.rows(counter)]), les)
 
 
 def le_order(le: str) -> tuple[float, str]:
