@@ -118,7 +118,7 @@ def test_the_verdict_as_of_the_third_day_asks_for_a_closer_watch(judged: str) ->
     gates = gates_of(judged)
     found = {one.gate.name: one.gate for one in gates.of_verdict(AS_OF)}
 
-    assert not_holding(gates.of_verdict(AS_OF)) == {"no_regression_is_critical": (FAIL, ["reports"])}
+    assert not_holding(gates.of_verdict(AS_OF)) == {}
     assert found["no_rollback_is_advised"].verdict is WARN
     assert found["release_can_be_closed_as_stable"].reason == "not applicable: the watch is not over"
     assert found["bundle_verifies"].verdict is found["bundle_is_complete"].verdict is PASS
@@ -132,7 +132,7 @@ def test_the_figures_of_a_broken_objective_are_those_of_the_day(judged: str) -> 
     assert "http_requests_total" in gate.query
     assert evidence["sli_ratio"] == pytest.approx(0.98988, abs=1e-5)
     assert evidence["burn_rate"] == pytest.approx(10.1, abs=0.1)
-    assert evidence["budget_left_ratio"] == pytest.approx(0.641, abs=1e-3)
+    assert evidence["budget_left_ratio"] == pytest.approx(0.640, abs=1e-3)
     assert (evidence["n_bad"], evidence["n_total"], evidence["objective_ratio"]) == (76, 7512, 0.999)
 
 
