@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from tars_ops.core.policy import ALL_SERVICES
 from tars_ops.core.verdict import Severity
@@ -17,25 +18,50 @@ from tars_ops_tests.benchmarks.simulated.world import drawn
 from tars_ops_tests.core.factories import demo_policy
 
 DAY = 3
+TOLERATED_WAVE = 0.05
+"""Tolerance of memory: a slow wave beyond it is a drift and is told as one."""
 
 
-def quiet_day(number: int) -> tuple[AnomalyEvent, ...]:
+class QuietDay(NamedTuple):
+    """A day without a fault."""
+
+    events: tuple[AnomalyEvent, ...]
+    steady: bool
+
+
+def is_steady(number: int) -> bool:
+    """Tell whether a world has no bursts or heavy tails, no gaps, and no slow wave of memory beyond its tolerance."""
+    world = drawn(number, faulty=False)
+    return not world.heavy and world.missing == 0 and world.sawtooth < TOLERATED_WAVE
+
+
+def quiet_day(number: int) -> QuietDay:
     """Return the events of a day of a week without a fault."""
     world, policy = drawn(number, faulty=False), demo_policy()
     release = release_of(world)
     observed = Observed(world, happened(world), policy)
     baseline = summarise(observed.day(release, 0), release, policy)
-    return find_anomalies(observed.day(release, DAY), baseline, release, policy, day=DAY).events
+    found = find_anomalies(observed.day(release, DAY), baseline, release, policy, day=DAY)
+    return QuietDay(found.events, is_steady(number))
 
 
-def quiet_table(days: Iterable[tuple[AnomalyEvent, ...]]) -> str:
+def quiet_table(days: Iterable[QuietDay]) -> str:
     """Return the events per week of all services, KPI by KPI, as a Markdown table."""
     found = list(days)
-    events = Counter(one.kpi for day in found for one in day)
-    critical = Counter(one.kpi for day in found for one in day if one.severity is Severity.CRITICAL)
-    rows = [
-        f"| {'all of a service (gaps)' if kpi == ALL_SERVICES else kpi} | {7 * n / len(found):.1f} "
-        f"| {7 * critical[kpi] / len(found):.2f} |"
-        for kpi, n in events.most_common()
-    ]
-    return "\n".join(["| KPI | events a week | critical |", "|---|---|---|", *rows])
+    kinds = [[day.events for day in found if day.steady is steady] for steady in (True, False)]
+    every = Counter(one.kpi for day in found for one in day.events)
+    names = [f"{len(kinds[0])} steady days", f"{len(kinds[1])} harsh days"]
+    head = f"| KPI | {names[0]}: events a week | critical | {names[1]}: events a week | critical |"
+    rows = [_row(kpi, kinds) for kpi, _ in every.most_common()]
+    return "\n".join([head, "|---|---|---|---|---|", *rows, _row(None, kinds)])
+
+
+def _row(kpi: str | None, kinds: list[list[tuple[AnomalyEvent, ...]]]) -> str:
+    """Return a row of a KPI, or of all of them but the gaps."""
+    name = {ALL_SERVICES: "all of a service (gaps)", None: "all but gaps"}.get(kpi, kpi)
+    cells = []
+    for days in kinds:
+        mine = [one for day in days for one in day if one.kpi == kpi or (kpi is None and one.kpi != ALL_SERVICES)]
+        n_critical = sum(one.severity is Severity.CRITICAL for one in mine)
+        cells += [f"{7 * len(mine) / max(1, len(days)):.2f}", f"{7 * n_critical / max(1, len(days)):.2f}"]
+    return f"| {name} | {' | '.join(cells)} |"

@@ -43,7 +43,8 @@ come with their 95 % interval (Clopper and Pearson)."""
 HOURS = """Hours from the beginning of the fault to the end of the day whose verdict advises to roll back: the
 verdict is given once a day. Beside it the alarm of the running day (fast burn), which is looked at every 15 min."""
 QUIET = """Events of day 3 of the weeks without a fault, for all five services together, times seven. Gaps of 15 min and
-more are events of their own."""
+more are events of their own. Steady are worlds without bursts or heavy tails, without gaps, and without a slow wave
+of memory beyond its tolerance; weekends, growth, day effects, restarts and clumped errors are in both."""
 DATES = """One fault a week, on day 2; the change point of the event that it causes against the truth."""
 
 

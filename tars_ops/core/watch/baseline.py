@@ -73,6 +73,7 @@ class GaBaseline(Frozen):
     kpis: tuple[Measured, ...]
     spreads: tuple[Spread, ...]
     clumps: tuple[Clumps, ...] = ()
+    """How unevenly bad events came, per ratio and service that had enough of them."""
     doubts: tuple[Doubt, ...]
     supersedes: Sha256 | None = None
     """Digest of the baseline that somebody replaced by this one on purpose."""

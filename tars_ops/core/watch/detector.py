@@ -35,8 +35,8 @@ from tars_ops.core.watch.tail_shape import UNKNOWN, tail_shape
 MIN_SAMPLES = 50
 """A series with fewer known samples says too little about itself."""
 WARM = Constants(bonus=0.0, shape=UNKNOWN, doubt=50.0)
-"""With a GA day, a shape is what that day tells, not the last 50 excesses (the inverse of ``doubt``); and a record is no
-news: one day is too short to know the extremes, and every later day would break them again."""
+"""With a GA day, a shape is what that day tells, not the last 50 excesses (the inverse of ``doubt``); and a record is
+no news: one day is too short to know the extremes, and every later day would break them again."""
 AT_ONCE = 1024
 """Series that are learnt from together: what is said of every sample of a day takes 46 kB a series."""
 COLD_RESOLUTION = 1e-3
@@ -72,7 +72,10 @@ def learn(
         If a value is infinite or an argument outside its range.
     """
     _check(values, step_s, start_s)
-    floors, k = np.asarray(sigma_floor, dtype=float), constants(step_s=step_s, threshold=1.0)
+    floors, k = (
+        np.asarray(sigma_floor, dtype=float),
+        constants(step_s=step_s, threshold=1.0, chosen=Constants(warmup=0.0)),
+    )
     hours, memories = _hours(values.shape[1], step_s, start_s), list[Memory | None]()
     for rows in (slice(first, first + AT_ONCE) for first in range(0, len(values), AT_ONCE)):
         memories += _learnt(values[rows], floors[rows], hours, k, by_steps=by_steps)

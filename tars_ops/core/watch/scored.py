@@ -32,7 +32,7 @@ from tars_ops.core.watch.detection import Detection, View, score_threshold
 from tars_ops.core.watch.detector import detect
 from tars_ops.core.watch.ewma import ewma_chart
 from tars_ops.core.watch.expectation import Expectations, expectations, expecting
-from tars_ops.core.watch.explained import Explained, by_calendar, by_load
+from tars_ops.core.watch.explained import Explained, by_calendar, by_load, by_nothing
 from tars_ops.core.watch.slot_scores import MAX_SCORE, TWO_LOOKS, count_scores, most_bad
 
 DAY_S = 86_400
@@ -190,12 +190,18 @@ def _is_thin(telemetry: Telemetry, kpi: LatencyKpi, samples: SampleTable) -> np.
 
 
 def _charted(values: FloatArray, floors: list[float | None], settings: Anomalies) -> Detection:
-    """Score samples by the plain chart of the predecessor."""
+    """Score samples by the plain chart of the predecessor; a series without an alarm is not gone through in detail."""
+    from tars_ops.core.kernels.ewma import ewma_alarms
+
     warmup = max(2, math.ceil(2 / settings.alpha))
-    unknown = np.full(values.shape[1], np.nan)
+    sigma_floor = np.array([floor or math.inf for floor in floors])  # of unknown size: nothing is beyond it
+    alarmed = ewma_alarms(
+        values, alpha=settings.alpha, warmup=warmup, sigma_floor=sigma_floor, z_threshold=settings.z_threshold
+    ).is_alarm.any(axis=1)
+    quiet = np.full(values.shape[1], np.nan)
     rows = [
-        ewma_chart(row, alpha=settings.alpha, warmup=warmup, sigma_floor=floor) if floor else (unknown, unknown)
-        for row, floor in zip(values, floors, strict=True)
+        ewma_chart(row, alpha=settings.alpha, warmup=warmup, sigma_floor=floor) if any_ and floor else (quiet, quiet)
+        for row, any_, floor in zip(values, alarmed, floors, strict=True)
     ]
     expected, z = np.array(rows).swapaxes(0, 1)
     with np.errstate(invalid="ignore"):  # a sample on the mean tells nothing about the deviation
@@ -253,8 +259,8 @@ def tolerance(kpi: JudgedKpi) -> float:
 def alarms(one: Scored, threshold: float, tolerated: float, *, steps: slice = slice(None)) -> np.ndarray:
     """Mark the steps whose score reaches a threshold, with a value further from what is explained than tolerated."""
     score, value, expected = one.score[steps], one.values[steps], one.expected[steps]
-    least, most = (1.0, 1.0) if one.explained is None else (part[steps] for part in one.explained)
-    slack, ends = tolerated * np.abs(expected), (least * expected, most * expected)
+    least, most = (part[steps] for part in one.explained or by_nothing(len(one.values)))
+    low, high = np.minimum(least * expected, most * expected), np.maximum(least * expected, most * expected)
     with np.errstate(invalid="ignore"):
-        is_near = (value >= np.minimum(*ends) - slack) & (value <= np.maximum(*ends) + slack)
+        is_near = (value >= low - tolerated * np.abs(low)) & (value <= high + tolerated * np.abs(high))
         return (score >= threshold) & ~is_near

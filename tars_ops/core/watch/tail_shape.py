@@ -17,10 +17,12 @@ BEYOND: Final = 0.05
 """Share of surprises on each side that are taken for the tail: 72 of a day of minutes."""
 UNKNOWN: Final = 0.15
 """Shape of a tail of which nothing is known: nearly exponential."""
-UNKNOWN_WEIGHT: Final = 30.0
+UNKNOWN_WEIGHT: Final = 60.0
 """Excesses that weigh as much as the prior."""
-ERROR: Final = 1.2
-"""Standard error of the shape of one excess of a tail that is nearly exponential; of n, over the root of n."""
+CAUTION: Final = 0.8
+"""Over the root of the number of excesses, what is added to a shape: two thirds of its standard error."""
+LIGHTEST: Final = 0.07
+"""One day does not show that a tail is lighter: scores of moderate shifts would grow beyond what it can say."""
 HEAVIEST: Final = 0.5
 """From here on a tail has no variance."""
 
@@ -35,13 +37,13 @@ def tail_shape(surprises: FloatArray) -> FloatArray:
 
     Returns
     -------
-    (n_series,) float in [0, 0.5]
-        0 is an exponential tail or a lighter one. Few excesses say little: 0.15 without any.
+    (n_series,) float in [0.07, 0.5]
+        0 would be an exponential tail. Few excesses say little: 0.15 without any.
 
     Notes
     -----
-    Probability-weighted moments of Hosking and Wallis (1987), of excesses in units of their side's mean. One standard
-    error is added: a tail taken for too light alarms every day, and one taken for too heavy is late with small faults.
+    Probability-weighted moments of Hosking and Wallis (1987), of excesses in units of their side's mean. Some of
+    its error is added: a tail taken for too light alarms every day, one taken for too heavy is late with small faults.
 
     Examples
     --------
@@ -56,9 +58,9 @@ def tail_shape(surprises: FloatArray) -> FloatArray:
     # the mean is s / (1 - xi), that weighted with the share above s / (2 (2 - xi)): their ratio gives xi
     mean, weighted = ordered.sum(axis=1) / some, (ordered * share_above).sum(axis=1) / some
     with np.errstate(divide="ignore", invalid="ignore"):
-        shape = 2 - mean / (mean - 2 * weighted) + ERROR / np.sqrt(some)
-    shape = np.clip(np.where(np.isfinite(shape), shape, UNKNOWN), 0.0, HEAVIEST)
-    return (count * shape + UNKNOWN_WEIGHT * UNKNOWN) / (count + UNKNOWN_WEIGHT)
+        shape = 2 - mean / (mean - 2 * weighted) + CAUTION / np.sqrt(some)
+    shape = np.where(np.isfinite(shape), shape, UNKNOWN)
+    return np.clip((count * shape + UNKNOWN_WEIGHT * UNKNOWN) / (count + UNKNOWN_WEIGHT), LIGHTEST, HEAVIEST)
 
 
 def _excesses(distances: FloatArray, n_beyond: IntArray) -> NDArray[np.float64]:

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from scipy import signal, stats
 
 from tars_ops.core.policy import Policy
+from tars_ops.core.telemetry import Telemetry
+from tars_ops.core.watch.baseline import Clumps
 from tars_ops.core.watch.detection import score_threshold
 from tars_ops.core.watch.drift import day_trend
 from tars_ops.core.watch.scored import Scored, near_gaps, scored
-from tars_ops.core.watch.slot_scores import burn_gains, burn_scores, slot_scores
+from tars_ops.core.watch.slot_scores import burn_gains, burn_scores, clumping, count_scores, most_bad, slot_scores
 from tars_ops_tests.core.factories import Change, Scene, baseline, demo_policy, during, policy_tree, telemetry
 
 SLOT = score_threshold(0.01, 300)
@@ -84,6 +86,68 @@ def test_a_burn_too_slow_for_any_slot_is_found_where_it_was() -> None:
     assert 170 <= marked[-1] < 200
 
 
+@pytest.mark.parametrize(
+    ("mean", "spread", "off"), [(50.0, 0.0, 0.02), (50.0, 0.5, 0.1), (50.0, 1.5, 0.6), (0.2, 1.5, 1.5)]
+)
+def test_clumps_are_learnt_where_bad_events_are_many(mean: float, spread: float, off: float) -> None:
+    rng = np.random.default_rng(7)
+    share = rng.gamma(1 / spread**2, spread**2, 288) if spread else np.ones(288)
+
+    assert clumping(rng.poisson(mean * share), np.full(288, 100_000)) == pytest.approx(spread**2, abs=off)
+
+
+def test_what_bad_events_cannot_tell_of_their_clumps_is_guessed() -> None:
+    assert clumping(np.zeros(288, dtype=int), np.full(288, 20)) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1.5])
+def test_days_of_clumped_errors_raise_as_few_alarms_as_the_policy_tolerates(spread: float) -> None:
+    rng = np.random.default_rng(9)
+    n_days, total, usual = 300, np.full(288, 2000), 1e-3
+    bad = rng.poisson(2000 * usual * rng.gamma(1 / spread**2, spread**2, (n_days, 288)))
+
+    learnt, trusting = (
+        [count_scores(day, total, usual=usual, unusual=2 * usual, threshold=SLOT, variation=v).max() for day in bad]
+        for v in (clumping(bad[0], total), 0.0)
+    )
+
+    assert np.mean(np.array(learnt) >= SLOT) <= 0.1
+    assert np.mean(np.array(trusting) >= SLOT) > 0.2
+
+
+@pytest.mark.parametrize("variation", [0.0, 1.0])
+def test_one_bad_event_more_than_calm_is_an_alarm(variation: float) -> None:
+    total = np.array([10, 1000, 50_000])
+    most = most_bad(total, 1e-3, 4.0, variation=variation).astype(int)
+
+    assert (slot_scores(most, total, usual=1e-3, variation=variation) < 4.0).all()
+    assert (slot_scores(most + 1, total, usual=1e-3, variation=variation) >= 4.0).all()
+
+
+def test_counts_are_scored_by_the_clumps_of_the_ga_day() -> None:
+    day = telemetry(1, during(Change(service="api", hours=(10, 10.1), errors=0.01)))
+
+    smooth, clumped = (availability(day, variation) for variation in (0.0, 4.0))
+
+    assert np.nanmax(smooth.score) > 2 * np.nanmax(clumped.score)
+
+
+def availability(day: Telemetry, variation: float) -> Scored:
+    clumps = (Clumps(kpi="availability", service="api", variation=variation),)
+    found = scored(day, baseline().model_copy(update={"clumps": clumps}), demo_policy())
+    return next(one for one in found if one and (one.kpi, one.service) == ("availability", "api"))
+
+
+@pytest.mark.parametrize(("day", "most"), [(1, 1.0), (4, 2.0)])
+def test_the_first_saturday_of_a_release_is_like_no_other_day(day: int, most: float) -> None:
+    found = {one.kpi: one for one in scored(telemetry(day), baseline(), demo_policy()) if one and one.service == "api"}
+
+    traffic = found["request_rate"].explained
+    assert traffic is not None
+    assert traffic.most.max() == most
+    assert found["memory"].explained is None
+
+
 # Trends
 
 
@@ -118,7 +182,9 @@ def test_a_day_of_which_a_sixth_is_missing_has_no_trend() -> None:
 # Latencies
 
 
-@pytest.mark.parametrize(("per_s", "quantile", "judged"), [(0.3, 0.99, False), (0.3, 0.5, True), (2.0, 0.99, True)])
+@pytest.mark.parametrize(
+    ("per_s", "quantile", "judged"), [(0.3, 0.99, False), (1.0, 0.99, False), (0.3, 0.5, True), (2.5, 0.99, True)]
+)
 def test_a_quantile_of_too_few_events_is_not_judged(per_s: float, quantile: float, *, judged: bool) -> None:
     name = {0.99: "p99_latency", 0.5: "p50_latency"}[quantile]
 

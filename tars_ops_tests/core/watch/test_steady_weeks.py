@@ -26,6 +26,7 @@ from tars_ops.core.verdict import Severity
 from tars_ops.core.watch.anomaly import find_anomalies
 from tars_ops.core.watch.baseline import summarise
 from tars_ops.core.watch.event import AnomalyEvent
+from tars_ops_tests.benchmarks.quiet import is_steady, quiet_day
 from tars_ops_tests.core.factories import demo_policy, release
 
 SERVICES = ("s1", "s2", "s3", "s4", "s5")
@@ -120,3 +121,10 @@ def test_nobody_is_called_in_a_steady_week(seed: int) -> None:
 
 def test_steady_weeks_of_60_series_have_about_one_event_each() -> None:
     assert [len(events_of_week(seed)) <= 3 for seed in (1, 2)] == [True, True]
+
+
+def test_steady_days_of_simulated_releases_call_nobody_and_have_one_event_in_a_week() -> None:
+    days = [quiet_day(number) for number in range(60) if is_steady(number)]
+
+    assert 7 * sum(len(day.events) for day in days) / len(days) <= 2
+    assert [one.sentence for day in days for one in day.events if one.severity is Severity.CRITICAL] == []
