@@ -22,9 +22,9 @@ from tars_ops.core.report.narrative import Narrative
 from tars_ops.core.report.provenance import Provenance
 from tars_ops.core.report.retrospective import Retrospective
 from tars_ops.core.telemetry import Quality
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.certification import Certification
-from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.references import ReferenceBaselines
 from tars_ops.core.watch.regression import RegressionAnalysis

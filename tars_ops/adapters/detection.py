@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tars_ops.adapters.export import write_file
 from tars_ops.adapters.series_files import SeriesFile, read_series, with_scores
 from tars_ops.core.errors import CannotCreateError, ContractError, MissingInputError, UsageError
-from tars_ops.core.watch.rows import score_rows
+from tars_ops.core.watch.detector.rows import score_rows
 
 
 class Detected(NamedTuple):

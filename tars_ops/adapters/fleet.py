@@ -25,8 +25,8 @@ from tars_ops.core.errors import CannotCreateError, ContractError
 from tars_ops.core.kernels.quantiles import summarise_rows
 from tars_ops.core.policy import Anomalies
 from tars_ops.core.telemetry import FloatArray, IntArray
-from tars_ops.core.watch.detection import Flags, View, score_threshold
-from tars_ops.core.watch.detector import events_only
+from tars_ops.core.watch.detector.detection import Flags, View, score_threshold
+from tars_ops.core.watch.detector.detector import events_only
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 EVENTS_FILE, KPIS_FILE = "events.parquet", "kpis.parquet"

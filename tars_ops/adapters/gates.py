@@ -47,7 +47,7 @@ from tars_ops.core.release import day_key
 from tars_ops.core.report.manifest import MANIFEST_PATH, Manifest
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.watch.baseline import GaBaseline, summarise
-from tars_ops.core.watch.budget import budgets
+from tars_ops.core.watch.budgets.budget import budgets
 from tars_ops.core.watch.stability import DailyStability
 
 N_ARCHIVES = 2

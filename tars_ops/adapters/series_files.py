@@ -19,7 +19,7 @@ import numpy as np
 from tars_ops.core.errors import ContractError, MissingInputError
 from tars_ops.core.telemetry import FloatArray
 from tars_ops.core.units import at_most
-from tars_ops.core.watch.rows import RowScores
+from tars_ops.core.watch.detector.rows import RowScores
 
 TIMESTAMP, SCORE, EVENT = "timestamp", "score", "event"
 _LATEST_S = 253_402_300_800

@@ -12,9 +12,9 @@ import dagster as dg
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.units import Unit, percent, show
 from tars_ops.core.verdict import Severity, Verdict
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.certification import Certification
-from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.running import RunningDay

@@ -11,9 +11,9 @@ from tars_ops.adapters.policies import load_policy
 from tars_ops.adapters.recording import RecordingSource
 from tars_ops.adapters.sources import DEMO
 from tars_ops.core.verdict import Severity
-from tars_ops.core.watch.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.event import AnomalyClass, AnomalyEvent
 from tars_ops.core.watch.baseline import summarise
-from tars_ops.core.watch.event import AnomalyClass, AnomalyEvent
 from tars_ops_tests.live import history
 from tars_ops_tests.live.history import FailedRequests, Passing, Slowdown, Unscraped
 

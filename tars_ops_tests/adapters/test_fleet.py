@@ -16,8 +16,8 @@ from tars_ops.adapters.fleet import EVENTS_FILE, KPIS_FILE, detect_fleet
 from tars_ops.adapters.long_table import LongTable
 from tars_ops.core.errors import CannotCreateError, ContractError, MissingInputError
 from tars_ops.core.policy import Anomalies
-from tars_ops.core.watch.detection import View, score_threshold
-from tars_ops.core.watch.detector import events_only
+from tars_ops.core.watch.detector.detection import View, score_threshold
+from tars_ops.core.watch.detector.detector import events_only
 
 START = pd.Timestamp("2025-11-18 10:00", tz="UTC")
 N, STEP_S = 1440, 60

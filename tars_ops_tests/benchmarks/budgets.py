@@ -17,10 +17,10 @@ import numpy as np
 from tars_ops.core import sli
 from tars_ops.core.policy import Judgement
 from tars_ops.core.telemetry import FloatArray, IntArray
-from tars_ops.core.watch.budget import Budget, budget_of
-from tars_ops.core.watch.counted import Counted
-from tars_ops.core.watch.exhaustion import HORIZON_DAYS
-from tars_ops.core.watch.expected import Events
+from tars_ops.core.watch.budgets.budget import Budget, budget_of
+from tars_ops.core.watch.budgets.counted import Counted
+from tars_ops.core.watch.budgets.exhaustion import HORIZON_DAYS
+from tars_ops.core.watch.budgets.expected import Events
 
 RULES = Judgement()
 OBJECTIVE = Fraction("0.999")

@@ -13,11 +13,11 @@ import numpy as np
 from scipy import signal
 
 from tars_ops.core.telemetry import FloatArray
-from tars_ops.core.watch.compare import MeanShift
-from tars_ops.core.watch.day_effect import SMALLEST
-from tars_ops.core.watch.drafts import paired_draft
-from tars_ops.core.watch.family import adjusted, share_of, spent_on_look
-from tars_ops.core.watch.long_run import mean_errors
+from tars_ops.core.watch.comparisons.compare import MeanShift
+from tars_ops.core.watch.comparisons.day_effect import SMALLEST
+from tars_ops.core.watch.comparisons.drafts import paired_draft
+from tars_ops.core.watch.comparisons.family import adjusted, share_of, spent_on_look
+from tars_ops.core.watch.comparisons.long_run import mean_errors
 from tars_ops.core.watch.references import BaselineKind
 
 SEED: Final = 20_251_118

@@ -9,8 +9,8 @@ from scipy.signal import lfilter
 
 from tars_ops.core.policy import Anomalies
 from tars_ops.core.telemetry import FloatArray
-from tars_ops.core.watch.detection import Flags, Memory, score_threshold
-from tars_ops.core.watch.detector import events_only, learn
+from tars_ops.core.watch.detector.detection import Flags, Memory, score_threshold
+from tars_ops.core.watch.detector.detector import events_only, learn
 
 STEP_S = 60.0
 DAY = 1440
@@ -96,5 +96,5 @@ def fault_table() -> str:
                 f"| {name} | {size:g} | {len(hit) / N_SERIES:.2f} | {delay} | {(~true).sum() / N_SERIES:.3f} |"
             )
     note = f"""{N_SERIES} series of minutes with noise of 5 % and a GA day. Sizes are relative to the level; of scatter,
-1 + 4 sizes times as wide. Silence is no sample: `core/watch/silence.py` speaks of it, the detector does not."""
+1 + 4 sizes times as wide. Silence is no sample, and for `core/watch/anomalies/silence.py`."""
     return "\n".join([note, "", *lines])

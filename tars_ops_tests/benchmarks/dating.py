@@ -14,9 +14,9 @@ import numpy as np
 
 from tars_ops.core.policy import Policy
 from tars_ops.core.release import instant, millis
-from tars_ops.core.watch.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.event import AnomalyEvent
 from tars_ops.core.watch.baseline import summarise
-from tars_ops.core.watch.event import AnomalyEvent
 from tars_ops_tests.benchmarks.simulated.events import happened
 from tars_ops_tests.benchmarks.simulated.judged import release_of
 from tars_ops_tests.benchmarks.simulated.observed import Observed

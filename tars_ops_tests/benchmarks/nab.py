@@ -17,7 +17,7 @@ import numpy as np
 
 from tars_ops.core.policy import Anomalies
 from tars_ops.core.telemetry import FloatArray, IntArray
-from tars_ops.core.watch.rows import score_rows
+from tars_ops.core.watch.detector.rows import score_rows
 
 PROFILES = {"standard": (0.11, 1.0), "low false positives": (0.22, 1.0), "low false negatives": (0.11, 2.0)}
 """Cost of a false positive and of a missed window; a window found is worth 1."""

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from tars_ops.core.policy import ALL_SERVICES
 from tars_ops.core.verdict import Severity
-from tars_ops.core.watch.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.event import AnomalyEvent
 from tars_ops.core.watch.baseline import summarise
-from tars_ops.core.watch.event import AnomalyEvent
 from tars_ops_tests.benchmarks.simulated.events import happened
 from tars_ops_tests.benchmarks.simulated.judged import release_of
 from tars_ops_tests.benchmarks.simulated.observed import Observed

@@ -12,8 +12,8 @@ import numpy as np
 
 from tars_ops.core.policy import Anomalies
 from tars_ops.core.telemetry import FloatArray
-from tars_ops.core.watch.detection import score_threshold
-from tars_ops.core.watch.jointly import detect_jointly
+from tars_ops.core.watch.detector.detection import score_threshold
+from tars_ops.core.watch.detector.jointly import detect_jointly
 
 WINDOW = 100
 N_THRESHOLDS = 250

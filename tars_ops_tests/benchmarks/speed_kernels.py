@@ -11,7 +11,7 @@ from scipy import signal, stats
 from tars_ops.core.kernels.ewma import ewma_alarms, of_rows_by_steps
 from tars_ops.core.kernels.quantiles import summarise_rows
 from tars_ops.core.kernels.ranks import rank_statistics
-from tars_ops.core.watch.detector import events_only
+from tars_ops.core.watch.detector.detector import events_only
 from tars_ops_tests.benchmarks.rounds import Way, rates, table
 
 N_STEPS, DAY_STEPS = 11_520, 1440

@@ -25,7 +25,7 @@ from tars_ops.adapters.prometheus.source import PrometheusSource
 from tars_ops.adapters.recording import RecordingSource
 from tars_ops.adapters.source import TelemetrySource
 from tars_ops.adapters.sources import DEMO as DEMO_RECORDING
-from tars_ops.core.watch.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.anomaly import find_anomalies
 from tars_ops.core.watch.baseline import summarise
 from tars_ops.core.watch.health import assess_health
 from tars_ops.core.watch.stability import judge_day

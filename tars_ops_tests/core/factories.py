@@ -36,9 +36,9 @@ from tars_ops.core.telemetry import (
     gap_lengths_s,
     sample_frame,
 )
-from tars_ops.core.watch.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline, summarise
-from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth, assess_health
 from tars_ops.core.watch.regression import RegressionAnalysis, analyse
 from tars_ops.core.watch.stability import DailyStability, judge_day

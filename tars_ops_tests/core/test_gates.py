@@ -12,7 +12,7 @@ from tars_ops.core.gates.promise import not_promised, objective_gate, promised_g
 from tars_ops.core.policy import ALL_SERVICES, Policy
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.baseline import summarise
-from tars_ops.core.watch.budget import Budget, budgets
+from tars_ops.core.watch.budgets.budget import Budget, budgets
 from tars_ops.core.watch.certification import certify
 from tars_ops_tests.core.factories import (
     STEADY,

@@ -35,7 +35,7 @@ from tars_ops.core.policy import Policy
 from tars_ops.core.release import Release, Window, day_key
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.verdict import Decision, Severity, Verdict
-from tars_ops.core.watch.comparison import Outcome
+from tars_ops.core.watch.comparisons.comparison import Outcome
 from tars_ops.core.watch.references import NOT_PINNED, BaselineKind, ReferenceBaselines, References
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.definitions import resources

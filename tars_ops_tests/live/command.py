@@ -16,7 +16,7 @@ from tars_ops.adapters.store import Store
 from tars_ops.core.release import day_key
 from tars_ops.core.report.narrative import Narrative
 from tars_ops.core.telemetry import Telemetry
-from tars_ops.core.watch.event import AnomalyEvents
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.references import ReferenceBaselines
 from tars_ops.core.watch.regression import RegressionAnalysis

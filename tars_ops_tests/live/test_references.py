@@ -10,7 +10,7 @@ import pytest
 
 from tars_ops.adapters.recording import RecordingSource
 from tars_ops.adapters.registry import Registry
-from tars_ops.core.watch.comparison import Outcome
+from tars_ops.core.watch.comparisons.comparison import Outcome
 from tars_ops.core.watch.references import BaselineKind
 from tars_ops_tests.live.command import POLICIES, Home
 from tars_ops_tests.live.history import SERVICES, Scenario, Slower, load_blocks, write_openmetrics

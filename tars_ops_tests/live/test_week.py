@@ -15,7 +15,7 @@ from tars_ops.adapters.recording import RecordingSource
 from tars_ops.adapters.sources import DEMO as DEMO_RECORDING
 from tars_ops.core.telemetry import Telemetry, count_table
 from tars_ops.core.verdict import DayState, Decision, Tier, Verdict
-from tars_ops.core.watch.event import AnomalyClass
+from tars_ops.core.watch.anomalies.event import AnomalyClass
 from tars_ops_tests.live.command import POLICIES, Done, Home
 from tars_ops_tests.live.history import (
     DEMO,

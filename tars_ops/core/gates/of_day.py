@@ -10,7 +10,7 @@ from tars_ops.core.policy import ALL_SERVICES, Policy
 from tars_ops.core.telemetry import Quality
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import Severity, Tier, Verdict, worst
-from tars_ops.core.watch.event import AnomalyEvents
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.stability import DailyStability, KpiDay, keeps_its_promise
 

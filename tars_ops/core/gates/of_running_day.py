@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tars_ops.core.gate import AlertName, Claim, Figure, Gate
 from tars_ops.core.policy import Policy
 from tars_ops.core.verdict import Severity, Verdict, worst
-from tars_ops.core.watch.fast_burn import Burn
+from tars_ops.core.watch.budgets.fast_burn import Burn
 from tars_ops.core.watch.running import KpiSoFar, RunningDay
 
 NO_FAST_BURN, HOLDS_SO_FAR = "no_budget_burns_fast", "every_objective_holds_so_far"

@@ -9,7 +9,7 @@ from tars_ops.core.policy import ALL_SERVICES, Policy
 from tars_ops.core.release import day_key
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.certification import Certification
-from tars_ops.core.watch.comparison import Outcome
+from tars_ops.core.watch.comparisons.comparison import Outcome
 from tars_ops.core.watch.decision import is_of_staging
 from tars_ops.core.watch.references import BaselineKind
 from tars_ops.core.watch.regression import RegressionAnalysis

@@ -10,7 +10,7 @@ from tars_ops.core.policy import ALL_SERVICES, LatencySlo, Policy, RatioSlo
 from tars_ops.core.telemetry import Quality
 from tars_ops.core.units import show
 from tars_ops.core.verdict import Severity, Verdict
-from tars_ops.core.watch.budget import Budget
+from tars_ops.core.watch.budgets.budget import Budget
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.stability import KpiDay
 

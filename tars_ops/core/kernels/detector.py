@@ -27,7 +27,7 @@ PROFILE: Final = 40
 N_STATE: Final = 64
 
 SURPRISE, LEVEL, SEASON, EXTREME, SPREAD = 1, 2, 3, 4, 5
-"""What a score is made by (``core.watch.detection.View``)."""
+"""What a score is made by (``core.watch.detector.detection.View``)."""
 FAR: Final = (2, 3, 6, 7)
 """Tails of the views of level and spread; the others are those of surprise and season."""
 

@@ -1,7 +1,7 @@
 """Which samples of many series lie too far from their running mean?
 
 The control chart of ``method: ewma`` for whole fleets: one pass, the state of a series is its mean, its variance and
-the number of samples seen. ``core.watch.ewma.ewma_z`` gives the scores behind the alarms, one series at a time.
+the number of samples seen. ``ewma_z`` of ``core.watch.detector`` gives the scores behind the alarms.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tars_ops.core.report.documented import DIGITS, DocumentedUnit, in_ms, in_pe
 from tars_ops.core.report.week import Week
 from tars_ops.core.units import UNKNOWN_TEXT
 from tars_ops.core.verdict import Verdict, worst
-from tars_ops.core.watch.budget import Budget, BudgetStatus
+from tars_ops.core.watch.budgets.budget import Budget, BudgetStatus
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.stability import keeps_its_promise
 

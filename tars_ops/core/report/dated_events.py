@@ -5,7 +5,7 @@ from __future__ import annotations
 from tars_ops.core.model import Frozen, Instant
 from tars_ops.core.report.week import Week
 from tars_ops.core.verdict import Severity
-from tars_ops.core.watch.event import AnomalyClass
+from tars_ops.core.watch.anomalies.event import AnomalyClass
 
 SHOWN = 20
 """More than a reader takes in; the files of the days have all of them."""

@@ -25,9 +25,9 @@ from tars_ops.core.report.unknowns import Unknown, unknowns
 from tars_ops.core.report.week import Week, week_of
 from tars_ops.core.units import Unit
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
 from tars_ops.core.watch.decision import Day, Reason
-from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.regression import RegressionAnalysis
 from tars_ops.core.watch.stability import DailyStability

@@ -14,7 +14,7 @@ from tars_ops.core.report.cost import cost_kpi
 from tars_ops.core.report.week import Week, category_of, days_text
 from tars_ops.core.units import Unit, percent, show
 from tars_ops.core.verdict import Severity, Verdict
-from tars_ops.core.watch.event import AnomalyClass
+from tars_ops.core.watch.anomalies.event import AnomalyClass
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.stability import KpiDay
 

@@ -26,11 +26,11 @@ from tars_ops.core.policy import (
 from tars_ops.core.release import Release, day_key
 from tars_ops.core.units import Unit
 from tars_ops.core.verdict import DayState, Severity, Verdict
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
-from tars_ops.core.watch.budget import Budget
-from tars_ops.core.watch.comparison import severity_of
-from tars_ops.core.watch.event import AnomalyEvents
-from tars_ops.core.watch.harm import Regression
+from tars_ops.core.watch.budgets.budget import Budget
+from tars_ops.core.watch.comparisons.comparison import severity_of
+from tars_ops.core.watch.comparisons.harm import Regression
 from tars_ops.core.watch.health import DailyHealth
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.regression import RegressionAnalysis

@@ -18,10 +18,10 @@ from tars_ops.core.model import Frozen, Instant, Sha256
 from tars_ops.core.policy import JudgedKpi, Policy, RatioKpi
 from tars_ops.core.release import Release
 from tars_ops.core.telemetry import BAD, TOTAL, FloatArray, Telemetry, count_table, sample_table
-from tars_ops.core.watch.detection import Memory
-from tars_ops.core.watch.detector import learn
+from tars_ops.core.watch.anomalies.slot_scores import GUESS, clumping
+from tars_ops.core.watch.detector.detection import Memory
+from tars_ops.core.watch.detector.detector import learn
 from tars_ops.core.watch.measure import Measured, measure, why_unknown
-from tars_ops.core.watch.slot_scores import GUESS, clumping
 
 NO_DATA = "no data"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -15,9 +15,9 @@ from tars_ops.core.policy import LatencyKpi, Policy, RatioKpi
 from tars_ops.core.release import Release, day_key
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
-from tars_ops.core.watch.budget import Budget
-from tars_ops.core.watch.comparison import Comparison, Outcome
-from tars_ops.core.watch.harm import Regression
+from tars_ops.core.watch.budgets.budget import Budget
+from tars_ops.core.watch.comparisons.comparison import Comparison, Outcome
+from tars_ops.core.watch.comparisons.harm import Regression
 from tars_ops.core.watch.references import BaselineKind
 from tars_ops.core.watch.stability import DailyStability, KpiDay, harm_of
 

@@ -16,7 +16,7 @@ from tars_ops.core.model import Frozen, Instant, Sha256
 from tars_ops.core.policy import JudgedKpi, LatencyKpi, LatencySlo, Policy, RatioKpi, UptimeKpi
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import Priority, Severity, Tier, Verdict
-from tars_ops.core.watch.event import AnomalyEvents
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.stability import DailyStability, KpiDay
 
 AT_OBJECTIVE = 80.0

@@ -36,7 +36,7 @@ from tars_ops.core.telemetry import (
     count_table,
     sample_table,
 )
-from tars_ops.core.watch.drafts import Buckets
+from tars_ops.core.watch.comparisons.drafts import Buckets
 
 
 class Measured(Frozen):

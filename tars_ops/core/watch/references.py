@@ -18,7 +18,7 @@ from tars_ops.core.model import Frozen, Sha256
 from tars_ops.core.policy import Baselines
 from tars_ops.core.release import Release
 from tars_ops.core.telemetry import Telemetry
-from tars_ops.core.watch.event import AnomalyEvents
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.stability import DailyStability
 
 

@@ -15,8 +15,13 @@ from tars_ops.core.release import Release, day_key
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.verdict import DayState, Decision, Tier, Verdict
 from tars_ops.core.watch.baseline import GaBaseline
-from tars_ops.core.watch.budget import Budget, budgets
-from tars_ops.core.watch.comparison import Comparison
+from tars_ops.core.watch.budgets.budget import Budget, budgets
+from tars_ops.core.watch.budgets.ladder import BurnOfDay, burns_of
+from tars_ops.core.watch.budgets.saving import BudgetSaved, budget_saved
+from tars_ops.core.watch.comparisons.comparison import Comparison
+from tars_ops.core.watch.comparisons.harm import Regression, regressions_of
+from tars_ops.core.watch.comparisons.looks import Looks, looked_at
+from tars_ops.core.watch.comparisons.validity import BaselineUse
 from tars_ops.core.watch.decision import (
     Day,
     Driver,
@@ -29,13 +34,8 @@ from tars_ops.core.watch.decision import (
     reasons_for,
     tier_of,
 )
-from tars_ops.core.watch.harm import Regression, regressions_of
-from tars_ops.core.watch.ladder import BurnOfDay, burns_of
-from tars_ops.core.watch.looks import Looks, looked_at
 from tars_ops.core.watch.references import NO_REFERENCES, References
-from tars_ops.core.watch.saving import BudgetSaved, budget_saved
 from tars_ops.core.watch.stability import DailyStability
-from tars_ops.core.watch.validity import BaselineUse
 
 
 class RegressionAnalysis(Frozen):

@@ -22,8 +22,8 @@ from tars_ops.core.release import Release, Window
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.verdict import Decision, Verdict, worst
 from tars_ops.core.watch.baseline import NO_DATA, GaBaseline, expected_services
-from tars_ops.core.watch.burn import burn_slots
-from tars_ops.core.watch.fast_burn import Burn, burn_now, scrapes_of
+from tars_ops.core.watch.budgets.burn import burn_slots
+from tars_ops.core.watch.budgets.fast_burn import Burn, burn_now, scrapes_of
 from tars_ops.core.watch.measure import Measured, by_key, measure, why_unknown
 from tars_ops.core.watch.stability import Finding, expected, keeps_its_promise
 

@@ -3,9 +3,9 @@
 import dagster as dg
 
 from tars_ops.core.telemetry import Telemetry
-from tars_ops.core.watch.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.baseline import GaBaseline
-from tars_ops.core.watch.event import AnomalyEvents
 from tars_ops.defs.failures import reported
 from tars_ops.defs.metadata import anomaly_metadata
 from tars_ops.defs.partitions import RELEASE_DAYS, release_day

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from tars_ops.core.watch.event import AnomalyEvents
+from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.health import DailyHealth, assess_health
 from tars_ops.core.watch.stability import DailyStability
 from tars_ops.defs.failures import reported

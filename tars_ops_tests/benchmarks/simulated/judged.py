@@ -16,8 +16,8 @@ from tars_ops.core.release import Release
 from tars_ops.core.telemetry import Telemetry
 from tars_ops.core.verdict import Decision, Tier
 from tars_ops.core.watch.baseline import GaBaseline, summarise
-from tars_ops.core.watch.ladder import burns_of
-from tars_ops.core.watch.looks import looked_at
+from tars_ops.core.watch.budgets.ladder import burns_of
+from tars_ops.core.watch.comparisons.looks import looked_at
 from tars_ops.core.watch.references import NO_REFERENCES, Reference, References
 from tars_ops.core.watch.regression import RegressionAnalysis, analyse, concluded
 from tars_ops.core.watch.stability import DailyStability, judge_day

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tars_ops.core.errors import ContractError
 from tars_ops.core.kernels.ewma import ewma_alarms, of_rows_by_steps
-from tars_ops.core.watch.ewma import ewma_z
+from tars_ops.core.watch.detector.ewma import ewma_z
 
 SETTINGS: dict[str, Any] = {"alpha": 0.3, "warmup": 10, "z_threshold": 3.0}
 

@@ -14,14 +14,15 @@ from tars_ops.core.release import Release, day_key
 from tars_ops.core.report.narrative import Narrative, build_narrative
 from tars_ops.core.report.retrospective import Retrospective, build_retrospective
 from tars_ops.core.verdict import Severity, worst
-from tars_ops.core.watch import budget, decision, regression, stability
+from tars_ops.core.watch import decision, regression, stability
+from tars_ops.core.watch.anomalies.event import AnomalyClass, AnomalyEvent, AnomalyEvents
 from tars_ops.core.watch.baseline import Doubt, GaBaseline
-from tars_ops.core.watch.compare import Method
-from tars_ops.core.watch.comparison import Comparison, Outcome
-from tars_ops.core.watch.counted import Counted
-from tars_ops.core.watch.event import AnomalyClass, AnomalyEvent, AnomalyEvents
-from tars_ops.core.watch.expected import Events
-from tars_ops.core.watch.harm import Regression
+from tars_ops.core.watch.budgets import budget
+from tars_ops.core.watch.budgets.counted import Counted
+from tars_ops.core.watch.budgets.expected import Events
+from tars_ops.core.watch.comparisons.compare import Method
+from tars_ops.core.watch.comparisons.comparison import Comparison, Outcome
+from tars_ops.core.watch.comparisons.harm import Regression
 from tars_ops.core.watch.health import DailyHealth, assess_health
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.references import BaselineKind

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tars_ops.adapters.rendering import retrospective_markdown
 from tars_ops.core.report.dated_events import SHOWN
 from tars_ops.core.verdict import Severity
-from tars_ops.core.watch.event import ChangePoint
+from tars_ops.core.watch.anomalies.event import ChangePoint
 from tars_ops_tests.core.report.factories import GA_AT, event, evidence
 
 

@@ -16,9 +16,9 @@ from tars_ops.core.report.documented import in_ms
 from tars_ops.core.report.retrospective import OverallStatus, Retrospective
 from tars_ops.core.report.successes import Success
 from tars_ops.core.verdict import Decision, Severity, Tier, Verdict
-from tars_ops.core.watch.budget import Budget
-from tars_ops.core.watch.event import AnomalyClass
-from tars_ops.core.watch.ladder import BurnOfDay, LongWindow
+from tars_ops.core.watch.anomalies.event import AnomalyClass
+from tars_ops.core.watch.budgets.budget import Budget
+from tars_ops.core.watch.budgets.ladder import BurnOfDay, LongWindow
 from tars_ops_tests.core.report.factories import (
     GA_AT,
     POLICY_FILE,

@@ -8,10 +8,10 @@ import pytest
 
 from tars_ops.core.policy import Policy
 from tars_ops.core.verdict import Decision, Severity, Tier, Verdict
-from tars_ops.core.watch.budget import Budget
-from tars_ops.core.watch.comparison import Comparison, Outcome
+from tars_ops.core.watch.budgets.budget import Budget
+from tars_ops.core.watch.comparisons.comparison import Comparison, Outcome
+from tars_ops.core.watch.comparisons.harm import Regression
 from tars_ops.core.watch.decision import Day, Reason, confidence_of, decide, drivers_of, reasons_for, tier_of
-from tars_ops.core.watch.harm import Regression
 from tars_ops.core.watch.references import BaselineKind
 from tars_ops.core.watch.regression import RegressionAnalysis, day_seen
 from tars_ops_tests.core.factories import (

@@ -10,8 +10,8 @@ import pytest
 from tars_ops.core.policy import ALL_SERVICES, LatencyKpi
 from tars_ops.core.sli import quantile
 from tars_ops.core.telemetry import count_table, sample_table
+from tars_ops.core.watch.comparisons.slots import slot_table
 from tars_ops.core.watch.measure import Measured, by_key, cost_parts, measure
-from tars_ops.core.watch.slots import slot_table
 from tars_ops_tests.core.factories import Change, Scene, demo_policy, during, policy_with, telemetry
 
 BOUNDS = (*demo_policy().histograms["http_request_duration_seconds"], math.inf)

@@ -16,9 +16,9 @@ from tars_ops.core.telemetry import COUNT_COLUMNS, SAMPLE_COLUMNS, Telemetry
 from tars_ops.core.units import percent
 from tars_ops.core.verdict import DayState, Decision, Severity, Tier, Verdict
 from tars_ops.core.watch.baseline import summarise
-from tars_ops.core.watch.comparison import Comparison, Outcome, outcome_of, severity_of
+from tars_ops.core.watch.comparisons.comparison import Comparison, Outcome, outcome_of, severity_of
+from tars_ops.core.watch.comparisons.harm import Regression
 from tars_ops.core.watch.decision import Reason, assessment_of
-from tars_ops.core.watch.harm import Regression
 from tars_ops.core.watch.references import BaselineKind
 from tars_ops.core.watch.regression import RegressionAnalysis, analyse
 from tars_ops.core.watch.stability import judge_day

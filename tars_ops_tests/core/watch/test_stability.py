@@ -16,7 +16,7 @@ from tars_ops.core.policy import Policy, Worse
 from tars_ops.core.sli import quantile
 from tars_ops.core.verdict import Verdict, worst
 from tars_ops.core.watch.baseline import summarise
-from tars_ops.core.watch.drafts import Buckets
+from tars_ops.core.watch.comparisons.drafts import Buckets
 from tars_ops.core.watch.measure import Measured
 from tars_ops.core.watch.stability import (
     DailyStability,

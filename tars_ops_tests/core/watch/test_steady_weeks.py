@@ -23,9 +23,9 @@ from tars_ops.core.telemetry import (
     sample_frame,
 )
 from tars_ops.core.verdict import Severity
-from tars_ops.core.watch.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.anomaly import find_anomalies
+from tars_ops.core.watch.anomalies.event import AnomalyEvent
 from tars_ops.core.watch.baseline import summarise
-from tars_ops.core.watch.event import AnomalyEvent
 from tars_ops_tests.benchmarks.quiet import is_steady, quiet_day
 from tars_ops_tests.core.factories import demo_policy, release
 

@@ -1,0 +1,1 @@
+"""What moved, when, how surely, and what moved with it?"""

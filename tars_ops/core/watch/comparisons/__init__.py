@@ -1,0 +1,1 @@
+"""Is a day really worse than what it is compared with?"""
