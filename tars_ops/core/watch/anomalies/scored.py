@@ -195,13 +195,15 @@ def _charted(values: FloatArray, floors: list[float | None], settings: Anomalies
 
     warmup = max(2, math.ceil(2 / settings.alpha))
     sigma_floor = np.array([floor or math.inf for floor in floors])  # of unknown size: nothing is beyond it
-    alarmed = ewma_alarms(
+    chart = ewma_alarms(
         values, alpha=settings.alpha, warmup=warmup, sigma_floor=sigma_floor, z_threshold=settings.z_threshold
-    ).is_alarm.any(axis=1)
+    )
     quiet = np.full(values.shape[1], np.nan)
     rows = [
-        ewma_chart(row, alpha=settings.alpha, warmup=warmup, sigma_floor=floor) if any_ and floor else (quiet, quiet)
-        for row, any_, floor in zip(values, alarmed, floors, strict=True)
+        ewma_chart(row, alpha=settings.alpha, warmup=warmup, sigma_floor=floor)
+        if is_alarm.any() and floor
+        else (quiet, quiet)
+        for row, is_alarm, floor in zip(values, chart.is_alarm, floors, strict=True)
     ]
     expected, z = np.array(rows).swapaxes(0, 1)
     with np.errstate(invalid="ignore"):  # a sample on the mean tells nothing about the deviation
