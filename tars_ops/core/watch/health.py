@@ -14,7 +14,6 @@ import numpy as np
 
 from tars_ops.core.model import Frozen, Instant, Sha256
 from tars_ops.core.policy import JudgedKpi, LatencyKpi, LatencySlo, Policy, RatioKpi, UptimeKpi
-from tars_ops.core.units import percent
 from tars_ops.core.verdict import Priority, Severity, Tier, Verdict
 from tars_ops.core.watch.anomalies.event import AnomalyEvents
 from tars_ops.core.watch.stability import DailyStability, KpiDay
@@ -217,10 +216,3 @@ def _mitigation(row: KpiDay, kpi: JudgedKpi) -> Mitigation | None:
     else:
         return None
     return Mitigation(priority=priority, kpi=row.kpi, service=row.service, action=action, finding=row.reason)
-
-
-def harm_text(row: KpiDay) -> str:
-    """Write the harm of a row: percent, or error budgets."""
-    if row.harm is None:
-        return "unknown"
-    return f"{row.harm:.2g} error budgets" if row.drift_in == "points" else percent(row.harm)

@@ -8,12 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tars_ops.core.kernels.detector import Constants
 from tars_ops.core.telemetry import FloatArray, SampleTable
 from tars_ops.core.watch.detector.detection import Detection, Memory, View
-
-RECORD_BONUS = Constants().bonus
-"""What the detector adds to the score of a highest or lowest value, in powers of ten."""
 
 
 class Expectations(NamedTuple):
@@ -42,15 +38,13 @@ def expectations(found: Detection, samples: SampleTable, memories: Sequence[Memo
 
 
 def expecting(found: Detection, usual: Expectations) -> Detection:
-    """Say what each view expected, where that is not the running mean, and take back the bonus of a record.
+    """Say what each view expected, where that is not the running mean.
 
-    A score of the level is held against the mean of the day so far, one of the season against the hour's profile. A
-    record that lies within the expected range is no news of a release, whose traffic grows.
+    A score of the level is held against the mean of the day so far, one of the season against the hour's profile.
     """
     is_other = (found.view == View.LEVEL) | ((found.view == View.SEASON) & ~np.isnan(usual.season))
     unknown = np.where(is_other, np.nan, 0.0)
     return found._replace(
-        score=np.where(found.view == View.EXTREME, np.maximum(found.score - RECORD_BONUS, 0.0), found.score),
         expected=usual.of(found.view),
         lower=found.lower + unknown,
         upper=found.upper + unknown,
