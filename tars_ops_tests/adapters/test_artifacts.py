@@ -29,6 +29,7 @@ from tars_ops.core.errors import ContractError
 from tars_ops.core.model import Frozen
 from tars_ops.core.telemetry import Telemetry, count_frame, sample_frame
 from tars_ops.core.verdict import Verdict
+from tars_ops.core.watch.staging import StagingTelemetry
 from tars_ops_tests.adapters.factories import AS_OF, RELEASE, provisional, telemetry, values, week
 
 DAY = RELEASE.window(1)
@@ -68,6 +69,9 @@ def test_every_kind_of_artifact_comes_back_as_it_was(asset: str, at: str) -> Non
     assert kind.encode(back, at) == files
     if isinstance(value, Telemetry):
         assert back.sha256 == value.sha256
+    elif isinstance(value, StagingTelemetry):
+        assert value.telemetry is not None
+        assert (back.day, back.telemetry.sha256) == (value.day, value.telemetry.sha256)
     else:
         assert back == value
         assert type(back) is type(value)
