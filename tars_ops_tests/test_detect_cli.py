@@ -194,6 +194,7 @@ def test_a_parquet_table_of_a_fleet_gives_its_events_and_its_days(home: Home) ->
         ("timestamp,value,score\n2014-02-14 14:30:00,1,1\n", "`score` is there already"),
         ("timestamp,value,value\n2014-02-14 14:30:00,1,1\n", "occurs twice"),
         ("timestamp\n2014-02-14 14:30:00\n", "no column of values"),
+        ("timestamp,value\n2014-02-14 14:30:00,-1e308\n", "beyond 1e+100"),
         ("", "line 1"),
     ],
 )
@@ -238,6 +239,37 @@ def test_an_input_is_never_replaced(home: Home) -> None:
 
     assert done.code == 64
     assert path.read_bytes() == before
+
+
+def test_a_folder_is_never_its_own_output(home: Home) -> None:
+    path = write(home.root / "out" / "series.csv", noisy(30))
+    before = path.read_bytes()
+
+    done = detect(home, home.root / "out")
+
+    assert done.code == 64
+    assert "is the input itself" in done.err
+    assert path.read_bytes() == before
+
+
+def test_a_file_without_its_history_does_not_keep_the_others_from_being_done(home: Home) -> None:
+    write(home.root / "in" / "a.csv", noisy(30))
+    write(home.root / "in" / "b.csv", noisy(30))
+    write(home.root / "calm" / "b.csv", noisy(30))
+
+    done = detect(home, home.root / "in", "--baseline", str(home.root / "calm"))
+
+    assert done.code == 65
+    assert "a.csv needs a history" in done.err
+    assert [path.name for path in (home.root / "out").iterdir()] == ["b.csv"]
+
+
+def test_the_smallest_and_largest_numbers_warn_of_nothing(home: Home) -> None:
+    rows = [[at, f"{value}e{power}"] for power in (-310, 96) for at, value in noisy(30)]
+
+    done = detect(home, write(home.root / "far.csv", rows))
+
+    assert done.code == 0, done.err
 
 
 def test_an_output_that_cannot_be_made_is_its_own_error(home: Home) -> None:

@@ -46,7 +46,7 @@ def detect_files(
             raise UsageError(f"{target} would replace its own input; choose another --output")
         try:
             file = read_series(path)
-            calm = _calm(baseline / relative if baseline.is_dir() else baseline, file) if baseline else None
+            calm = _calm(_history_of(relative, baseline), file) if baseline else None
         except ContractError as error:
             yield error
             continue
@@ -66,10 +66,22 @@ def _inputs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     if not source.is_dir():
         raise MissingInputError(f"{source}: there is no such file or folder")
     inside = output.resolve()
+    if inside == source.resolve():
+        raise UsageError(f"{output} is the input itself; choose another --output")
     found = sorted(path for path in source.rglob("*.csv") if path.is_file() and inside not in path.resolve().parents)
     if not found:
         raise MissingInputError(f"{source}: there is no .csv file in this folder or below it")
     return [(path, path.relative_to(source)) for path in found]
+
+
+def _history_of(relative: Path, baseline: Path) -> Path:
+    if not baseline.is_dir():
+        return baseline
+    if not (baseline / relative).is_file():
+        raise ContractError(
+            f"{baseline / relative}: there is no such file, and {relative} needs a history to learn from"
+        )
+    return baseline / relative
 
 
 def _calm(path: Path, file: SeriesFile) -> tuple:

@@ -24,6 +24,8 @@ from tars_ops.core.watch.detector.rows import RowScores
 TIMESTAMP, SCORE, EVENT = "timestamp", "score", "event"
 _LATEST_S = 253_402_300_800
 """The year 10000: a larger number is no Unix time in seconds."""
+LARGEST = 1e100
+"""Larger numbers could not be squared and summed."""
 _NOTHING = frozenset({"", "nan", "null", "none", "na", "n/a"})
 
 
@@ -110,6 +112,9 @@ def _value(text: str) -> float:
         raise ValueError(msg) from None
     if math.isinf(found):
         msg = f"{at_most(text, 40)!r} is infinite; leave the cell empty where nothing is known"
+        raise ValueError(msg)
+    if abs(found) > LARGEST:
+        msg = f"{at_most(text, 40)!r} is beyond {LARGEST:g}; give the column in a larger unit"
         raise ValueError(msg)
     return found
 
